@@ -1,0 +1,172 @@
+// The vector registers of one instruction set, as GCC/Clang vector types: the same text compiles to
+// SSE2 or NEON, AVX2 and AVX-512 (see cpu/variant.h). LTGNN_VECTOR_BYTES is set by the including file.
+//
+// Tile<Acc, N> is N registers of accumulators over neighbouring columns; Tile<Acc, 0> is one scalar
+// column, for what is left when a width is not a multiple of a register.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/dtype.h"
+#include "core/macros.h"
+
+#ifndef LTGNN_VECTOR_BYTES
+#define LTGNN_VECTOR_BYTES 16
+#endif
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+typedef float FloatLanes __attribute__((vector_size(LTGNN_VECTOR_BYTES)));
+typedef double DoubleLanes __attribute__((vector_size(LTGNN_VECTOR_BYTES)));
+typedef uint32_t UintLanes __attribute__((vector_size(LTGNN_VECTOR_BYTES)));
+typedef int32_t IntLanes __attribute__((vector_size(LTGNN_VECTOR_BYTES)));
+typedef uint16_t HalfLanes __attribute__((vector_size(LTGNN_VECTOR_BYTES / 2)));
+
+template <class Acc>
+struct LanesOf;
+template <>
+struct LanesOf<float> {
+  using type = FloatLanes;
+};
+template <>
+struct LanesOf<double> {
+  using type = DoubleLanes;
+};
+
+// What a stored element type is accumulated in.
+template <class T>
+struct AccumulatorOf {
+  using type = T;
+};
+template <>
+struct AccumulatorOf<BFloat16> {
+  using type = float;
+};
+
+LTGNN_HD float to_float(BFloat16 x) {
+  const uint32_t bits = uint32_t{x.bits} << 16;
+  float result;
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
+
+LTGNN_HD BFloat16 to_bfloat16(float x) {  // round to nearest even; NaN stays NaN
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  if (x != x) return {static_cast<uint16_t>((bits >> 16) | 0x40u)};
+  return {static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16)};
+}
+
+// ---- one scalar ----
+template <class Acc>
+LTGNN_HD Acc load_scalar(const Acc* p) {
+  return *p;
+}
+LTGNN_HD float load_scalar(const BFloat16* p) { return to_float(*p); }
+template <class Acc>
+LTGNN_HD void store_scalar(Acc* p, Acc x) {
+  *p = x;
+}
+LTGNN_HD void store_scalar(BFloat16* p, float x) { *p = to_bfloat16(x); }
+
+// ---- one register ----
+template <class Acc>
+LTGNN_HD typename LanesOf<Acc>::type load_lanes(const Acc* p) {
+  typename LanesOf<Acc>::type x;
+  std::memcpy(&x, p, sizeof(x));
+  return x;
+}
+LTGNN_HD FloatLanes load_lanes(const BFloat16* p) {
+  HalfLanes half;
+  std::memcpy(&half, p, sizeof(half));
+  const UintLanes bits = __builtin_convertvector(half, UintLanes) << 16;
+  return (FloatLanes)bits;  // vector types: same bits
+}
+template <class Acc>
+LTGNN_HD void store_lanes(Acc* p, typename LanesOf<Acc>::type x) {
+  std::memcpy(p, &x, sizeof(x));
+}
+LTGNN_HD void store_lanes(BFloat16* p, FloatLanes x) {
+  const UintLanes bits = (UintLanes)x;
+  const UintLanes rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+  const UintLanes quiet = (bits >> 16) | 0x40u;
+  const UintLanes is_nan = (UintLanes)(x != x);
+  const HalfLanes half =
+      __builtin_convertvector((rounded & ~is_nan) | (quiet & is_nan), HalfLanes);
+  std::memcpy(p, &half, sizeof(half));
+}
+
+template <class Acc, int N>
+struct Tile {
+  using Lanes = typename LanesOf<Acc>::type;
+  static constexpr int kLanes = sizeof(Lanes) / sizeof(Acc);
+  static constexpr int kColumns = N * kLanes;
+  Lanes acc[N];
+
+  LTGNN_HD void zero() {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) acc[i] = Lanes{};
+  }
+  template <class T>
+  LTGNN_HD void add_scaled(Acc w, const T* x) {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) acc[i] += w * load_lanes(x + i * kLanes);
+  }
+  LTGNN_HD void scale(Acc w) {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) acc[i] *= w;
+  }
+  template <class T>
+  LTGNN_HD void store(T* y) const {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) store_lanes(y + i * kLanes, acc[i]);
+  }
+  // Unsigned address arithmetic, since the offset may be nonsense (see kernels/propagate.h).
+  template <class T>
+  static LTGNN_HD void prefetch(const T* x, uint64_t offset) {
+    constexpr int kBytes = kColumns * static_cast<int>(sizeof(T));
+    const uint64_t address = reinterpret_cast<uint64_t>(x) + offset * sizeof(T);
+#pragma GCC unroll 8
+    for (int i = 0; i < kBytes; i += 64)
+      __builtin_prefetch(reinterpret_cast<const void*>(address + i));
+  }
+};
+
+template <class Acc>
+struct Tile<Acc, 0> {
+  static constexpr int kColumns = 1;
+  Acc acc;
+
+  LTGNN_HD void zero() { acc = 0; }
+  template <class T>
+  LTGNN_HD void add_scaled(Acc w, const T* x) {
+    acc += w * load_scalar(x);
+  }
+  LTGNN_HD void scale(Acc w) { acc *= w; }
+  template <class T>
+  LTGNN_HD void store(T* y) const {
+    store_scalar(y, acc);
+  }
+  template <class T>
+  static LTGNN_HD void prefetch(const T*, uint64_t) {}
+};
+
+// Calls body.template operator()<Tile>(first_column) for tiles that cover [0, dim): the widest first.
+template <class Acc, class Body>
+LTGNN_HD void for_each_tile(int64_t dim, const Body& body) {
+  int64_t column = 0;
+  for (; column + Tile<Acc, 8>::kColumns <= dim; column += Tile<Acc, 8>::kColumns)
+    body.template operator()<Tile<Acc, 8>>(column);
+  for (; column + Tile<Acc, 4>::kColumns <= dim; column += Tile<Acc, 4>::kColumns)
+    body.template operator()<Tile<Acc, 4>>(column);
+  for (; column + Tile<Acc, 2>::kColumns <= dim; column += Tile<Acc, 2>::kColumns)
+    body.template operator()<Tile<Acc, 2>>(column);
+  for (; column + Tile<Acc, 1>::kColumns <= dim; column += Tile<Acc, 1>::kColumns)
+    body.template operator()<Tile<Acc, 1>>(column);
+  for (; column < dim; ++column) body.template operator()<Tile<Acc, 0>>(column);
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn

@@ -1,0 +1,71 @@
+// BPR on the CPU, in two passes: each triple's loss and slope (triples in parallel), then the gradients (blocks of
+// columns in parallel, triples in order, so that repeated rows add up in the same order always).
+#pragma once
+
+#include "cpu/buffer.h"
+#include "cpu/dispatch.h"
+#include "cpu/inner_product.h"
+#include "cpu/targets.h"
+#include "kernels/losses.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+// Columns a task of the second pass owns: a cache line of floats, so that threads share none.
+constexpr int64_t kColumnsPerTask = 16;
+
+// Calls body(first_column, end_column) for blocks of columns, in parallel.
+template <class Body>
+void for_each_column_block(int64_t dim, const Parallel& parallel, const Body& body) {
+  for_each_task(parallel, (dim + kColumnsPerTask - 1) / kColumnsPerTask, [&](int64_t task, int) {
+    const int64_t begin = task * kColumnsPerTask;
+    body(begin, begin + kColumnsPerTask < dim ? begin + kColumnsPerTask : dim);
+  });
+}
+
+LTGNN_HD bool in_table(const LossParams& p, const int64_t* ids, int64_t b) {
+  return ids[b] >= 0 && ids[b] < p.num_rows;
+}
+
+inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
+  return dispatch_float(p.type, [&](auto type) -> int64_t {
+    using T = typename decltype(type)::type;
+    const T* x = static_cast<const T*>(p.x);
+    T* grad = static_cast<T*>(p.grad);
+    const Buffer<double> losses(p.batch);
+    const Buffer<T> slopes(p.batch);
+    const int64_t fault = for_each_target(p.batch, parallel, [&](int64_t b) {
+      if (!in_table(p, p.users, b) || !in_table(p, p.items, b) || !in_table(p, p.negatives, b))
+        return false;
+      const T* u = x + p.users[b] * p.dim;
+      const double margin = static_cast<double>(inner_product<T>(u, x + p.items[b] * p.dim, p.dim)) -
+                            static_cast<double>(inner_product<T>(u, x + p.negatives[b] * p.dim, p.dim));
+      // softplus(-margin) and its slope, without overflow on either side
+      const double small = std::exp(-std::fabs(margin));
+      losses.get()[b] = (margin < 0 ? -margin : 0.0) + std::log1p(small);
+      const double sigmoid = margin < 0 ? 1.0 / (1.0 + small) : small / (1.0 + small);
+      slopes.get()[b] = static_cast<T>(sigmoid / static_cast<double>(p.batch));
+      return true;
+    });
+    if (fault >= 0) return fault;
+    double total = 0.0;
+    for (int64_t b = 0; b < p.batch; ++b) total += losses.get()[b];
+    *p.loss = p.batch > 0 ? total / static_cast<double>(p.batch) : 0.0;
+    std::memset(grad, 0, static_cast<size_t>(p.num_rows * p.dim) * sizeof(T));
+    for_each_column_block(p.dim, parallel, [&](int64_t begin, int64_t end) {
+      for (int64_t b = 0; b < p.batch; ++b) {
+        const T slope = slopes.get()[b];
+        const int64_t u = p.users[b] * p.dim, i = p.items[b] * p.dim, n = p.negatives[b] * p.dim;
+        for (int64_t c = begin; c < end; ++c) {
+          grad[u + c] += slope * (x[n + c] - x[i + c]);
+          grad[i + c] -= slope * x[u + c];
+          grad[n + c] += slope * x[u + c];
+        }
+      }
+    });
+    return -1;
+  });
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn

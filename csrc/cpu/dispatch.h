@@ -1,0 +1,34 @@
+// From the codes in a parameter struct to template arguments, once for all CPU kernels.
+#pragma once
+
+#include "core/dtype.h"
+#include "core/lanes.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+template <class T>
+struct TypeTag {
+  using type = T;
+};
+
+// Calls body(TypeTag<Index>) for int32_t or int64_t.
+template <class Body>
+auto dispatch_index(DType type, const Body& body) {
+  return type == DType::kInt32 ? body(TypeTag<int32_t>{}) : body(TypeTag<int64_t>{});
+}
+
+// Calls body(TypeTag<T>) for float or double.
+template <class Body>
+auto dispatch_float(DType type, const Body& body) {
+  return type == DType::kFloat64 ? body(TypeTag<double>{}) : body(TypeTag<float>{});
+}
+
+// Calls body(TypeTag<T>) for float, double or BFloat16.
+template <class Body>
+auto dispatch_storage(DType type, const Body& body) {
+  return type == DType::kBFloat16 ? body(TypeTag<BFloat16>{}) : dispatch_float(type, body);
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn

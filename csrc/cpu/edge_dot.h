@@ -1,0 +1,29 @@
+// edge_dot on the CPU: one row after another, its edges in order. See kernels/edge_dot.h.
+#pragma once
+
+#include "cpu/dispatch.h"
+#include "cpu/inner_product.h"
+#include "cpu/rows.h"
+#include "kernels/edge_dot.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+inline int64_t edge_dot(const EdgeDotParams& params, const Parallel& parallel) {
+  return dispatch_storage(params.type, [&](auto type) {
+    using T = typename decltype(type)::type;
+    using Acc = typename AccumulatorOf<T>::type;
+    return dispatch_index(params.csr.index_type, [&](auto index) {
+      using Index = typename decltype(index)::type;
+      return for_each_row(params.csr, parallel, [&](int64_t row) {
+        const auto dot = [&](const T* a, const T* b) {
+          return inner_product<Acc>(a, b, params.dim);
+        };
+        return edge_dot_row<T, Acc, Index>(params, row, dot) < 0;
+      });
+    });
+  });
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn

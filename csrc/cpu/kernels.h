@@ -1,0 +1,43 @@
+// The CPU kernels as one table of functions, one table for each instruction set that was compiled; the
+// best one that this machine has is chosen at run time.
+#pragma once
+
+#include <cstdint>
+
+#include "core/parallel.h"
+#include "kernels/adam.h"
+#include "kernels/edge_dot.h"
+#include "kernels/losses.h"
+#include "kernels/ltgnn_step.h"
+#include "kernels/negative_sample.h"
+#include "kernels/propagate.h"
+#include "kernels/sample_aggregate.h"
+
+namespace ltgnn {
+
+// A kernel returns -1, or the lowest position (row of the matrix, target, batch element) that is malformed: an
+// unusable edge range, an index out of range. What it wrote is then worthless, but nothing was read or written
+// out of bounds.
+struct CpuKernels {
+  const char* name;
+  int64_t (*propagate)(const PropagateParams&, const Parallel&);
+  int64_t (*edge_dot)(const EdgeDotParams&, const Parallel&);
+  int64_t (*sample_aggregate)(const SampleAggregateParams&, const Parallel&);
+  int64_t (*sample_neighbors)(const SampleNeighborsParams&, const Parallel&);
+  int64_t (*negative_sample)(const NegativeSampleParams&, const Parallel&);
+  int64_t (*ltgnn_forward)(const LtgnnForwardParams&, const Parallel&);
+  int64_t (*ltgnn_update)(const LtgnnUpdateParams&, const Parallel&);
+  int64_t (*adam)(const AdamParams&, const Parallel&);
+  int64_t (*bpr_loss)(const LossParams&, const Parallel&);
+  int64_t (*in_batch_softmax_loss)(const LossParams&, const Parallel&);
+};
+
+const CpuKernels& cpu_kernels_baseline();
+const CpuKernels& cpu_kernels_avx2();
+const CpuKernels& cpu_kernels_avx512();
+
+// The table in use: the best for this machine, or the one that the environment variable
+// LTGNN_CPU_CAPABILITY=baseline|avx2|avx512 names, where the machine has it.
+const CpuKernels& cpu_kernels();
+
+}  // namespace ltgnn

@@ -1,0 +1,95 @@
+// Sampling kernels on the CPU: one target row after another. See kernels/sample_aggregate.h.
+#pragma once
+
+#include "cpu/dispatch.h"
+#include "cpu/targets.h"
+#include "kernels/negative_sample.h"
+#include "kernels/sample_aggregate.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+// What one target row drew.
+struct Picks {
+  uint32_t position[kMaxFanout];
+  int count = 0;
+  int64_t degree = 0;
+};
+
+// False where the row number or the row's edge range is not usable.
+template <class Params>
+bool draw_picks(const Params& p, int64_t row, Picks& picks) {
+  if (row < 0 || row >= p.csr.num_rows || !valid_row(p.csr, row)) return false;
+  picks.degree = p.csr.indptr[row + 1] - p.csr.indptr[row];
+  picks.count = sample_row(picks.degree, p.fanout, p.seed, row, picks.position);
+  return true;
+}
+
+// The variance-reduced aggregate of one tile, history_sum included.
+template <class Tile, class T, class Index>
+inline bool aggregate_tile(const SampleAggregateParams& p, int64_t row, const Picks& picks, T outer,
+                           int64_t column, Tile& tile) {
+  const bool good = gather_picked<Tile, T, Index>(p, static_cast<const T*>(p.x),
+                                                  static_cast<const T*>(p.history), row,
+                                                  picks.position, picks.count, outer, column, tile);
+  if (p.history_sum)
+    tile.add_scaled(T(1), static_cast<const T*>(p.history_sum) + row * p.dim + column);
+  return good;
+}
+
+inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& parallel) {
+  return dispatch_float(p.type, [&](auto type) {
+    using T = typename decltype(type)::type;
+    return dispatch_index(p.csr.index_type, [&](auto index) {
+      using Index = typename decltype(index)::type;
+      return for_each_target(p.num_targets, parallel, [&](int64_t k) {
+        const int64_t row = p.rows[k];
+        Picks picks;
+        if (!draw_picks(p, row, picks)) return false;
+        const T outer = sample_factor<T>(p, row, picks.degree, picks.count);
+        bool good = true;
+        for_each_tile<T>(p.dim, [&]<class TileType>(int64_t column) {
+          TileType tile;
+          if (!aggregate_tile<TileType, T, Index>(p, row, picks, outer, column, tile)) good = false;
+          tile.store(static_cast<T*>(p.out) + k * p.dim + column);
+          if (!p.second) return;
+          if (!gather_picked<TileType, T, Index>(p, static_cast<const T*>(p.second), nullptr, row,
+                                                 picks.position, picks.count, outer, column, tile))
+            good = false;
+          tile.store(static_cast<T*>(p.out_second) + k * p.dim + column);
+        });
+        return good;
+      });
+    });
+  });
+}
+
+inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& parallel) {
+  return dispatch_index(p.csr.index_type, [&](auto index) {
+    using Index = typename decltype(index)::type;
+    return for_each_target(p.num_targets, parallel, [&](int64_t k) {
+      Picks picks;
+      if (!draw_picks(p, p.rows[k], picks)) return false;
+      const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[p.rows[k]];
+      for (int j = 0; j < p.fanout; ++j)
+        p.out[k * p.fanout + j] =
+            j < picks.count ? static_cast<int64_t>(indices[picks.position[j]]) : -1;
+      return true;
+    });
+  });
+}
+
+inline int64_t negative_sample(const NegativeSampleParams& p, const Parallel& parallel) {
+  return dispatch_index(p.csr.index_type, [&](auto index) {
+    using Index = typename decltype(index)::type;
+    return for_each_target(p.num_draws, parallel, [&](int64_t draw) {
+      const int64_t user = p.users[draw];
+      if (user < 0 || user >= p.csr.num_rows || !valid_row(p.csr, user)) return false;
+      p.out[draw] = draw_negative<Index>(p, draw);
+      return true;
+    });
+  });
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn

@@ -1,0 +1,11 @@
+// Every standard header that a CPU kernel uses, for inclusion before the target is switched (variant.h).
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <type_traits>

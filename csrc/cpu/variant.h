@@ -1,0 +1,36 @@
+// All CPU kernels compiled for one instruction set. A variant_*.cpp defines LTGNN_ISA (a namespace) and
+// LTGNN_VECTOR_BYTES, switches the compiler's target, and includes this file.
+//
+// The target is switched by pragma after every standard header is in: were it a compiler flag for the
+// whole file, inline functions of the standard library would be compiled for AVX-512 too, and the linker
+// might keep that copy for everyone.
+#include "cpu/adam.h"
+#include "cpu/bpr.h"
+#include "cpu/edge_dot.h"
+#include "cpu/in_batch_softmax.h"
+#include "cpu/kernels.h"
+#include "cpu/ltgnn_step.h"
+#include "cpu/propagate.h"
+#include "cpu/sample_aggregate.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+inline CpuKernels make_table(const char* name) {
+  CpuKernels table{};
+  table.name = name;
+  table.propagate = propagate;
+  table.edge_dot = edge_dot;
+  table.sample_aggregate = sample_aggregate;
+  table.sample_neighbors = sample_neighbors;
+  table.negative_sample = negative_sample;
+  table.ltgnn_forward = ltgnn_forward;
+  table.ltgnn_update = ltgnn_update;
+  table.adam = adam;
+  table.bpr_loss = bpr_loss;
+  table.in_batch_softmax_loss = in_batch_softmax_loss;
+  return table;
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn

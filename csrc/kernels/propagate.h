@@ -1,0 +1,70 @@
+// propagate, the mathematics of one row:
+//
+//   y_r = (1 - alpha) * s_r * ( sum_{e in row r} w_e t_{c_e} x_{c_e}  +  [self loops] t_r x_r )  +  alpha * x0_r
+//
+// with s = row_scale, t = col_scale, w = weight, each 1 where absent. With s = t = 1/sqrt(degree) this is
+// one step of personalised PageRank propagation on the symmetrically normalised graph (Gasteiger et al.,
+// "Predict then Propagate", ICLR 2019); alpha = 0 without x0 is a plain sparse-dense product.
+//
+// Bytes per edge: dim * sizeof(x) gathered + one index (4 or 8) + 4 each for weight and col_scale if given.
+#pragma once
+
+#include <cstdint>
+
+#include "core/csr.h"
+#include "core/macros.h"
+
+namespace ltgnn {
+
+struct PropagateParams {
+  CsrView csr;
+  const void* weight = nullptr;     // [num_edges] or null; accumulator type (float; double for float64)
+  const void* row_scale = nullptr;  // [num_rows] or null; accumulator type
+  const void* col_scale = nullptr;  // [num_cols] or null; accumulator type
+  const void* x = nullptr;          // [num_cols, dim], rows x_stride elements apart
+  const void* x0 = nullptr;         // [num_rows, dim] or null, rows x0_stride apart
+  void* out = nullptr;              // [num_rows, dim], rows out_stride apart
+  int64_t x_stride = 0, x0_stride = 0, out_stride = 0;
+  int64_t dim = 0;
+  double alpha = 0.0;
+  bool self_loops = false;  // needs num_rows == num_cols
+  DType type = DType::kFloat32;
+};
+
+// One row over the columns that Tile covers from `column` on. Returns the first edge whose index is out
+// of range, or -1: the test costs nothing beside the gather, and makes every call safe.
+template <class Tile, class T, class Acc, class Index>
+LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t column) {
+  constexpr int64_t kAhead = 16;  // edges between a prefetch and its use
+  const auto* indices = static_cast<const Index*>(p.csr.indices);
+  const auto* weight = static_cast<const Acc*>(p.weight);
+  const auto* col_scale = static_cast<const Acc*>(p.col_scale);
+  const T* x = static_cast<const T*>(p.x) + column;
+  const int64_t begin = p.csr.indptr[row], end = p.csr.indptr[row + 1];
+  const auto num_cols = static_cast<uint64_t>(p.csr.num_cols);
+
+  Tile tile;
+  tile.zero();
+  for (int64_t e = begin; e < end; ++e) {
+    // Past the end of the row is wanted too: rows are short. No fault can come of it: a prefetch does
+    // not dereference, so an index need not be in range.
+    if (e + kAhead < p.csr.num_edges)
+      Tile::prefetch(x, static_cast<uint64_t>(indices[e + kAhead]) * static_cast<uint64_t>(p.x_stride));
+    const int64_t c = static_cast<int64_t>(indices[e]);
+    if (static_cast<uint64_t>(c) >= num_cols) return e;
+    Acc w = weight ? weight[e] : Acc(1);
+    if (col_scale) w *= col_scale[c];
+    tile.add_scaled(w, x + c * p.x_stride);
+  }
+  if (p.self_loops) tile.add_scaled(col_scale ? col_scale[row] : Acc(1), x + row * p.x_stride);
+  Acc outer = static_cast<Acc>(1.0 - p.alpha);
+  if (p.row_scale) outer *= static_cast<const Acc*>(p.row_scale)[row];
+  tile.scale(outer);
+  if (p.x0)
+    tile.add_scaled(static_cast<Acc>(p.alpha),
+                    static_cast<const T*>(p.x0) + row * p.x0_stride + column);
+  tile.store(static_cast<T*>(p.out) + row * p.out_stride + column);
+  return -1;
+}
+
+}  // namespace ltgnn

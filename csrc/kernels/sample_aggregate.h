@@ -1,0 +1,81 @@
+// sample_aggregate, the mathematics of one target row r with sampled neighbours s = 1..S:
+//
+//   out_r = s_r * ( degree_r / S * sum_s t_s (x_s - history_s)  +  [self loops] t_r (x_r - history_r) )
+//           + history_sum_r
+//
+// the variance-reduced estimate of one propagation step (Chen et al., "Stochastic training of graph
+// convolutional networks with variance reduction", ICML 2018; LTGNN, WWW 2024, section 3.3): with
+// history_sum = A history it is unbiased, and its variance is that of x - history only. Without history it is
+// the plain sampled mean, unbiased too. A row with degree <= fanout is summed exactly.
+//
+// Bytes per target: S * dim * sizeof(x) gathered (twice with history, and once more for `second`).
+#pragma once
+
+#include <cstdint>
+
+#include "core/csr.h"
+#include "core/macros.h"
+#include "kernels/sample.h"
+
+namespace ltgnn {
+
+struct SampleAggregateParams {
+  CsrView csr;
+  const void* row_scale = nullptr;    // [num_rows] or null
+  const void* col_scale = nullptr;    // [num_cols] or null
+  const int64_t* rows = nullptr;      // [num_targets], each in [0, num_rows)
+  int64_t num_targets = 0;
+  const void* x = nullptr;            // [num_cols, dim]
+  const void* history = nullptr;      // [num_cols, dim] or null: subtracted from x
+  const void* history_sum = nullptr;  // [num_rows, dim] or null: added to the result
+  const void* second = nullptr;       // [num_cols, dim] or null: aggregated over the same neighbours
+  void* out = nullptr;                // [num_targets, dim]
+  void* out_second = nullptr;         // [num_targets, dim], where second is given
+  int64_t dim = 0;
+  int fanout = 0;
+  uint64_t seed = 0;
+  bool self_loops = false;
+  DType type = DType::kFloat32;  // of every table and scale: float32 or float64
+};
+
+struct SampleNeighborsParams {
+  CsrView csr;
+  const int64_t* rows = nullptr;  // [num_targets], each in [0, num_rows)
+  int64_t num_targets = 0;
+  int fanout = 0;
+  uint64_t seed = 0;
+  int64_t* out = nullptr;  // [num_targets, fanout]; -1 past the number drawn
+};
+
+// One tile of the sum over picked neighbours of t_s (x_s - history_s), times `outer` (s_r degree_r / S), plus
+// the exact self loop times s_r. False where an index is out of range.
+template <class Tile, class T, class Index>
+LTGNN_HD bool gather_picked(const SampleAggregateParams& p, const T* x, const T* history, int64_t row,
+                            const uint32_t* picks, int count, T outer, int64_t column, Tile& tile) {
+  const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[row];
+  const auto* col_scale = static_cast<const T*>(p.col_scale);
+  tile.zero();
+  for (int k = 0; k < count; ++k) {
+    const int64_t c = static_cast<int64_t>(indices[picks[k]]);
+    if (static_cast<uint64_t>(c) >= static_cast<uint64_t>(p.csr.num_cols)) return false;
+    const T w = (col_scale ? col_scale[c] : T(1)) * outer;
+    tile.add_scaled(w, x + c * p.dim + column);
+    if (history) tile.add_scaled(-w, history + c * p.dim + column);
+  }
+  if (p.self_loops) {
+    T w = p.row_scale ? static_cast<const T*>(p.row_scale)[row] : T(1);
+    if (col_scale) w *= col_scale[row];
+    tile.add_scaled(w, x + row * p.dim + column);
+    if (history) tile.add_scaled(-w, history + row * p.dim + column);
+  }
+  return true;
+}
+
+// s_r degree_r / S: what each picked neighbour counts for.
+template <class T>
+LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, int64_t degree, int count) {
+  const T factor = count > 0 ? static_cast<T>(degree) / static_cast<T>(count) : T(0);
+  return p.row_scale ? factor * static_cast<const T*>(p.row_scale)[row] : factor;
+}
+
+}  // namespace ltgnn

@@ -1,0 +1,49 @@
+// Checks shared by the operators that end in Adam.
+#pragma once
+
+#include "kernels/adam.h"
+#include "ops/sampling_checks.h"
+
+namespace ltgnn {
+
+struct AdamSettings {
+  int64_t step;
+  double lr, beta1, beta2, eps;
+};
+
+// `rows` distinct (the caller's duty: repeated rows would race), null for all rows of param in order.
+inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const Tensor& grad,
+                              const OptionalTensor& l2, Tensor& param, Tensor& m, Tensor& v,
+                              const AdamSettings& s) {
+  AdamParams p;
+  check_dim(op, "param", param, 2, "[num_rows, dim]");
+  p.type = dtype_code(op, "param", param);
+  LTGNN_CHECK(op, p.type != DType::kBFloat16, "param must be float32 or float64, got bfloat16");
+  p.table_rows = param.size(0);
+  p.dim = param.size(1);
+  LTGNN_CHECK(op, param.is_contiguous(), "param must be contiguous");
+  check_table(op, "m", m, p.table_rows, param);
+  check_table(op, "v", v, p.table_rows, param);
+  p.rows = rows ? id_vector(op, "rows", *rows, param) : nullptr;
+  p.num_rows = rows ? rows->numel() : p.table_rows;
+  check_table(op, "grad", grad, p.num_rows, param);
+  p.l2 = optional_vector(op, "l2", l2, p.num_rows, param.scalar_type(), param, "param");
+  LTGNN_CHECK(op, s.step >= 1, "step must be at least 1, got ", s.step);
+  LTGNN_CHECK(op, s.lr >= 0.0, "lr must not be negative, got ", s.lr);
+  LTGNN_CHECK(op, s.beta1 >= 0.0 && s.beta1 < 1.0, "beta1 must be in [0, 1), got ", s.beta1);
+  LTGNN_CHECK(op, s.beta2 >= 0.0 && s.beta2 < 1.0, "beta2 must be in [0, 1), got ", s.beta2);
+  p.constants = adam_constants(s.lr, s.beta1, s.beta2, s.eps, s.step);
+  p.grad = grad.const_data_ptr();
+  p.param = param.mutable_data_ptr();
+  p.m = m.mutable_data_ptr();
+  p.v = v.mutable_data_ptr();
+  return p;
+}
+
+inline void check_row_fault(const char* op, const AdamParams& p, int64_t position) {
+  if (position >= 0)
+    fail_index(op, "rows must be in [0, ", p.table_rows, "), got rows[", position,
+               "] = ", p.rows[position]);
+}
+
+}  // namespace ltgnn

@@ -1,0 +1,83 @@
+// ltgnn_forward_ and ltgnn_update_: front doors for every backend. Mathematics: kernels/ltgnn_step.h.
+#include "kernels/ltgnn_step.h"
+
+#include <torch/csrc/stable/library.h>
+
+#include "ops/adam_checks.h"
+#include "ops/backend.h"
+
+namespace ltgnn {
+namespace {
+
+void check_mix(const char* op, double alpha, double c0) {
+  LTGNN_CHECK(op, alpha >= 0.0 && alpha <= 1.0, "alpha must be in [0, 1], got ", alpha);
+  LTGNN_CHECK(op, c0 >= 0.0 && c0 < 1.0, "c0 must be in [0, 1), got ", c0);
+}
+
+std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices,
+                                   const OptionalTensor& scale, const Tensor& rows, const Tensor& e0,
+                                   std::optional<Tensor> z, Tensor delta, const Tensor& history_sum,
+                                   const OptionalTensor& g, double alpha, double c0, int64_t fanout,
+                                   int64_t seed, bool self_loops) {
+  constexpr const char* kOp = "ltgnn_forward_";
+  check_mix(kOp, alpha, c0);
+  LtgnnForwardParams p;
+  p.sample =
+      sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops);
+  const int64_t num_nodes = p.sample.csr.num_rows;
+  LTGNN_CHECK(kOp, p.sample.csr.num_cols == num_nodes, "delta must have num_nodes = ", num_nodes,
+              " rows, got ", p.sample.csr.num_cols);
+  check_table(kOp, "e0", e0, num_nodes, delta);
+  check_table(kOp, "history_sum", history_sum, num_nodes, delta);
+  p.sample.history_sum = history_sum.const_data_ptr();
+  p.sample.second = optional_table(kOp, "g", g, num_nodes, delta);
+  const int64_t targets = p.sample.num_targets, dim = p.sample.dim;
+  Tensor out = torch::stable::new_empty(delta, {targets, dim});
+  Tensor h = torch::stable::new_empty(delta, {g ? targets : 0, dim});
+  Tensor z_new = torch::stable::new_empty(delta, {z ? targets : 0, dim});
+  p.out = out.mutable_data_ptr();
+  p.sample.out_second = h.mutable_data_ptr();
+  p.e0 = e0.const_data_ptr();
+  p.delta = delta.mutable_data_ptr();
+  if (z) {
+    check_table(kOp, "z", *z, num_nodes, delta);
+    p.z = z->mutable_data_ptr();
+    p.z_new = z_new.mutable_data_ptr();
+  }
+  p.alpha = alpha;
+  p.c0 = c0;
+  check_target_fault(kOp, p.sample.csr, p.sample.rows, "rows", LTGNN_RUN(ltgnn_forward, delta, p));
+  return {out, h};
+}
+
+void update(const Tensor& rows, const Tensor& grad, const OptionalTensor& h, Tensor e0, Tensor m,
+            Tensor v, std::optional<Tensor> g, std::optional<Tensor> delta, const OptionalTensor& l2,
+            double alpha, double c0, bool faithful, int64_t step, double lr, double beta1, double beta2,
+            double eps) {
+  constexpr const char* kOp = "ltgnn_update_";
+  check_mix(kOp, alpha, c0);
+  LtgnnUpdateParams p;
+  p.adam = adam_params(kOp, rows, grad, l2, e0, m, v, {step, lr, beta1, beta2, eps});
+  p.h = optional_table(kOp, "h", h, p.adam.num_rows, e0);
+  if (g) {
+    check_table(kOp, "g", *g, p.adam.table_rows, e0);
+    p.g_table = g->mutable_data_ptr();
+  }
+  if (delta) {
+    check_table(kOp, "delta", *delta, p.adam.table_rows, e0);
+    p.adam.delta = delta->mutable_data_ptr();
+  }
+  p.alpha = alpha;
+  p.c0 = c0;
+  p.faithful = faithful;
+  check_row_fault(kOp, p.adam, LTGNN_RUN(ltgnn_update, e0, p));
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) {
+  m.impl("ltgnn_forward_", TORCH_BOX(&forward));
+  m.impl("ltgnn_update_", TORCH_BOX(&update));
+}
+
+}  // namespace ltgnn

@@ -1,0 +1,71 @@
+"""Loads the compiled operators, and remembers what was loaded and why something was not."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from ltgnn._version import __version__
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One compiled module: where it was loaded from, or why it was not."""
+
+    name: str
+    path: str | None
+    problem: str | None
+
+
+def _check_version(module: ModuleType) -> None:
+    built_from = module.version()
+    if built_from != __version__:
+        raise ImportError(
+            f"{module.__file__} was built from ltgnn {built_from}, but the Python code is "
+            f"{__version__}: run `pip install .` again"
+        )
+
+
+def _load_cpu() -> ModuleType:
+    try:
+        module = importlib.import_module("ltgnn._C")
+    except ImportError as error:
+        raise ImportError(
+            f"ltgnn's compiled operators (ltgnn._C) did not load: {error}. "
+            "Build them with `pip install .` in the source folder"
+        ) from error
+    _check_version(module)
+    return module
+
+
+def _load_cuda() -> Binary:
+    name = "ltgnn._C_cuda"
+    if torch.version.cuda is None:
+        return Binary(name, None, f"torch {torch.__version__} has no CUDA")
+    try:
+        module = importlib.import_module(name)
+        _check_version(module)
+    except ImportError as error:
+        return Binary(name, None, f"not built or not loadable: {error}")
+    return Binary(name, module.__file__, None)
+
+
+_C = _load_cpu()
+BINARIES: tuple[Binary, ...] = (Binary("ltgnn._C", _C.__file__, None), _load_cuda())
+
+
+def cpu_capability() -> str:
+    """The instruction set that the CPU operators use: 'baseline', 'avx2' or 'avx512'."""
+    return str(_C.cpu_capability())
+
+
+def build_info() -> dict[str, Any]:
+    """What the build chose, as it wrote it down; empty where the file is missing."""
+    path = Path(str(_C.__file__)).with_name("_build_info.json")
+    return dict(json.loads(path.read_text())) if path.exists() else {}

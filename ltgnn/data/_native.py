@@ -1,0 +1,89 @@
+"""The compiled text readers, typed: the only place that imports ``ltgnn._io``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+IdArray = npt.NDArray[np.int64] | npt.NDArray[np.str_]
+
+
+class LightGcnArrays(NamedTuple):
+    """Parsed LightGCN text."""
+
+    users: npt.NDArray[np.int32]  # [num_interactions]
+    items: npt.NDArray[np.int32]  # [num_interactions]
+    num_users: int
+    num_items: int
+
+
+class DelimitedArrays(NamedTuple):
+    """Parsed delimited text; codes count from 0 in order of first appearance."""
+
+    users: npt.NDArray[np.int32]  # [num_interactions]
+    user_ids: IdArray  # [num_users]
+    items: npt.NDArray[np.int32]  # [num_interactions]
+    item_ids: IdArray  # [num_items]
+    values: npt.NDArray[np.float32] | None  # [num_interactions]
+    times: npt.NDArray[np.float64] | None  # [num_interactions]
+
+
+def _module() -> Any:
+    try:
+        return importlib.import_module("ltgnn._io")
+    except ImportError as error:
+        raise ImportError(
+            "ltgnn._io, the compiled file reader, cannot be loaded: build the package first "
+            f"(pip install .); {error}"
+        ) from error
+
+
+def display_name(path: str | os.PathLike[str]) -> str:
+    """The path as text that can always be encoded, for error messages."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def parse_lightgcn(data: bytes, name: str, num_threads: int = 0) -> LightGcnArrays:
+    """Parses LightGCN text; ``num_threads`` 0 chooses by size and never changes the result."""
+    return LightGcnArrays(*_module().parse_lightgcn(data, name, num_threads))
+
+
+def parse_delimited(
+    data: bytes,
+    name: str,
+    delimiter: str,
+    *,
+    user: int,
+    item: int,
+    value: int = -1,
+    time: int = -1,
+    has_header: bool = False,
+    text_users: bool = False,
+    text_items: bool = False,
+) -> DelimitedArrays:
+    """Parses delimited text; the numbers are columns from 0, -1 for "there is none"."""
+    return DelimitedArrays(
+        *_module().parse_delimited(
+            data,
+            name,
+            delimiter,
+            user=user,
+            item=item,
+            value=value,
+            time=time,
+            has_header=has_header,
+            text_users=text_users,
+            text_items=text_items,
+        )
+    )
+
+
+def preview_rows(data: bytes, delimiter: str, max_rows: int) -> Sequence[Sequence[str]]:
+    """The first rows of delimited text; stops silently at the first malformed one."""
+    rows: list[list[str]] = _module().preview_rows(data, delimiter, max_rows)
+    return rows

@@ -1,0 +1,143 @@
+"""Tables of interactions: csv, tsv, blanks, ``::`` and the like, with or without a header.
+
+One row per interaction: a user id, an item id and, where there are such columns, a value and a time
+in seconds. Ids may be integers or text. They are numbered in order of first appearance and kept in
+``Interactions.user_ids`` and ``item_ids``. Integers count as such only in the usual spelling: a
+file with an id like ``007`` has text ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ltgnn.data._native import DelimitedArrays, IdArray, display_name, parse_delimited
+from ltgnn.data.formats.base import Columns, Format, Header, ReadOptions
+from ltgnn.data.formats.layout import Layout, find_layout, sniff_delimiter
+from ltgnn.data.interactions import Interactions
+from ltgnn.data.source import read_bytes
+
+NAME = "delimited"
+
+
+def read_file(
+    path: str | PathLike[str],
+    *,
+    columns: Columns | None = None,
+    delimiter: str | None = None,
+    header: Header = "auto",
+    max_bytes: int | None = None,
+) -> Interactions:
+    """Reads one table, plain or gzip.
+
+    Args:
+        path: the file.
+        columns: column of each role ("user", "item", "value", "time"), by name or number from 0.
+            None: by well-known names, or in that order where there is no header.
+        delimiter: one character, "::", or " " for runs of blanks and tabs; None: find out.
+        header: whether the first row holds names; "auto": find out.
+        max_bytes: see ``ltgnn.data.read``.
+
+    Returns:
+        Interactions in file order, with id maps.
+
+    Raises:
+        ValueError: malformed content, named as ``path:LINE:COL`` (COL counts bytes), too large, or
+            options that do not fit the file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder) / "ratings.csv"
+        ...     _ = file.write_text("userId,movieId,rating" + chr(10) + "ann,7,4.5")
+        ...     pairs = read_file(file)
+        >>> str(pairs.user_ids[pairs.users[0]]), int(pairs.item_ids[pairs.items[0]])
+        ('ann', 7)
+    """
+    return read_files([path], ReadOptions(columns, delimiter, header, max_bytes))[0]
+
+
+def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> list[Interactions]:
+    """Reads tables that share their ids, numbered in order of first appearance over all files."""
+    names = [display_name(path) for path in paths]
+    contents = [read_bytes(path, max_bytes=options.max_bytes) for path in paths]
+    layouts = [
+        find_layout(data, name, options) if data.strip() else None
+        for data, name in zip(contents, names, strict=True)
+    ]
+
+    def parse(text_users: bool, text_items: bool) -> list[DelimitedArrays]:
+        return [
+            _parse(data, name, layout, text_users, text_items)
+            for data, name, layout in zip(contents, names, layouts, strict=True)
+        ]
+
+    parts = parse(False, False)
+    mixed_users = _is_mixed([part.user_ids for part in parts])
+    mixed_items = _is_mixed([part.item_ids for part in parts])
+    if mixed_users or mixed_items:  # integers in one file, text in another: text in all of them
+        parts = parse(mixed_users, mixed_items)
+    user_ids, users = _merge([part.user_ids for part in parts], [part.users for part in parts])
+    item_ids, items = _merge([part.item_ids for part in parts], [part.items for part in parts])
+    return [
+        Interactions(
+            users[i], items[i], len(user_ids), len(item_ids), part.values, part.times,
+            user_ids, item_ids,
+        )
+        for i, part in enumerate(parts)
+    ]  # fmt: skip
+
+
+def matches(sample: bytes) -> bool:
+    """Whether a sample reads like a table: a delimiter cuts it into two columns or more."""
+    return b"\0" not in sample and sniff_delimiter(sample) is not None
+
+
+def _parse(
+    data: bytes, name: str, layout: Layout | None, text_users: bool, text_items: bool
+) -> DelimitedArrays:
+    if layout is None:
+        layout = Layout(",", False, {"user": 0, "item": 1})  # empty: any layout will do
+    return parse_delimited(
+        data,
+        name,
+        layout.delimiter,
+        user=layout.columns["user"],
+        item=layout.columns["item"],
+        value=layout.columns.get("value", -1),
+        time=layout.columns.get("time", -1),
+        has_header=layout.has_header,
+        text_users=text_users,
+        text_items=text_items,
+    )
+
+
+def _is_mixed(ids: Sequence[IdArray]) -> bool:
+    return len({part.dtype.kind for part in ids if len(part)}) > 1
+
+
+def _merge(
+    ids: Sequence[IdArray], codes: Sequence[npt.NDArray[np.int32]]
+) -> tuple[IdArray, list[npt.NDArray[Any]]]:
+    """One numbering for several files, in order of first appearance."""
+    if len(ids) == 1:
+        return ids[0], [codes[0]]
+    filled = [part for part in ids if len(part)]
+    if not filled:
+        return ids[0], list(codes)
+    everything: npt.NDArray[Any] = np.concatenate(filled)
+    unique, first, inverse = np.unique(everything, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    new_codes = rank[inverse.reshape(-1)]
+    ends = np.cumsum([len(part) for part in ids])
+    tables = np.split(new_codes, ends[:-1])
+    return unique[order], [table[part] for table, part in zip(tables, codes, strict=True)]
+
+
+FORMAT = Format(NAME, matches, read_files)

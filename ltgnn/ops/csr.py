@@ -1,0 +1,139 @@
+"""What operators accept as a graph: the CSR protocol, torch's sparse CSR tensors, scipy's matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Csr:
+    """A sparse matrix in compressed-sparse-row form, as the native operators take it.
+
+    Attributes:
+        indptr: [num_rows + 1], int64.
+        indices: [num_edges], int32 or int64.
+        num_cols: number of columns.
+        weight: [num_edges], the value of each edge, or None for ones.
+        row_scale, col_scale: [num_rows], [num_cols]: factors of whole rows and columns, or None.
+        t_indptr, t_indices, t_perm: the transposed structure for backward passes, where it is at hand;
+            edge k of the transpose is edge `t_perm[k]` here.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    num_cols: int
+    weight: Tensor | None = None
+    row_scale: Tensor | None = None
+    col_scale: Tensor | None = None
+    t_indptr: Tensor | None = None
+    t_indices: Tensor | None = None
+    t_perm: Tensor | None = None
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return self.indptr.numel() - 1
+
+
+@runtime_checkable
+class SupportsCsr(Protocol):
+    """The CSR protocol: what a graph object offers so that operators can take it."""
+
+    def csr(self, *, dtype: torch.dtype, self_loops: bool, normalized: bool) -> Csr:
+        """The square adjacency matrix; with scales of type `dtype` where `normalized`."""
+        ...
+
+
+GraphLike: TypeAlias = "SupportsCsr | Csr | Tensor | scipy.sparse.spmatrix | scipy.sparse.sparray"
+
+
+def scale_dtype(x: Tensor) -> torch.dtype:
+    """What weights, scales and sums are held in beside data like `x`."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def as_csr(
+    graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bool, op: str
+) -> Csr:
+    """Read anything that operators accept as a graph.
+
+    A graph object is normalised from its degrees unless `weight` is given. A torch or scipy matrix
+    is used with the values it holds.
+
+    Raises:
+        TypeError: for any other object, a sparse layout that is not CSR, or a complex matrix.
+    """
+    dtype = scale_dtype(x)
+    if isinstance(graph, Csr):
+        csr = graph
+    elif isinstance(graph, Tensor):
+        if graph.layout != torch.sparse_csr or graph.dim() != 2:
+            raise TypeError(
+                f"{op}: graph must be a 2-D torch.sparse_csr tensor, got layout {graph.layout}, "
+                f"{graph.dim()}-D; convert it with .to_sparse_csr()"
+            )
+        # Views of a sparse CSR tensor break torch's functionalisation: work on plain aliases.
+        csr = Csr(
+            graph.crow_indices().detach().to(torch.int64),
+            graph.col_indices().detach(),
+            graph.shape[1],
+            graph.values().to(dtype),
+        )
+    elif scipy.sparse.issparse(graph):
+        matrix: Any = graph.tocsr()
+        if np.iscomplexobj(matrix):
+            raise TypeError(f"{op}: graph must be real, got {matrix.dtype}")
+        csr = Csr(
+            torch.from_numpy(matrix.indptr.astype(np.int64)),
+            torch.from_numpy(matrix.indices),
+            matrix.shape[1],
+            torch.from_numpy(matrix.data).to(dtype),
+        )
+    elif isinstance(graph, SupportsCsr):
+        csr = graph.csr(dtype=dtype, self_loops=self_loops, normalized=weight is None)
+    else:
+        raise TypeError(
+            f"{op}: graph must be a BipartiteGraph, a torch.sparse_csr tensor or a scipy sparse "
+            f"matrix, got {type(graph).__name__}"
+        )
+    return csr if weight is None else replace(csr, weight=weight)
+
+
+def transpose(
+    indptr: Tensor, indices: Tensor, num_cols: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The transposed structure and the permutation of its edges.
+
+    Args:
+        indptr: [num_rows + 1], int64, valid.
+        indices: [num_edges], each in [0, num_cols).
+        num_cols: number of columns.
+
+    Returns:
+        (t_indptr [num_cols + 1], t_indices [num_edges] like `indices`, t_perm [num_edges] int64).
+
+    Complexity: one stable sort of the edges.
+    """
+    rows = torch.repeat_interleave(
+        torch.arange(indptr.numel() - 1, device=indptr.device, dtype=indices.dtype),
+        indptr.diff(),
+        output_size=indices.numel(),
+    )
+    perm = torch.argsort(indices, stable=True)
+    counts = torch.bincount(indices.to(torch.int64), minlength=num_cols)
+    t_indptr = torch.zeros(num_cols + 1, dtype=torch.int64, device=indptr.device)
+    torch.cumsum(counts, 0, out=t_indptr[1:])
+    return t_indptr, rows[perm], perm
+
+
+def inverse_permutation(perm: Tensor) -> Tensor:
+    """`inverse[perm[k]] = k`, for perm [n] int64; one pass."""
+    inverse = torch.empty_like(perm)
+    inverse[perm] = torch.arange(perm.numel(), device=perm.device)
+    return inverse

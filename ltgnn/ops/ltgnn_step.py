@@ -1,0 +1,126 @@
+"""The two halves of an LTGNN training step, as fused native operators on the target rows of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltgnn import _library as _library
+from ltgnn.ops.csr import SupportsCsr
+
+
+@dataclass
+class LtgnnTables:
+    """The tables of one LTGNN model, each [num_nodes, dim], float32 or float64, contiguous.
+
+    Attributes:
+        e0: trainable embeddings.
+        m, v: Adam's moments of e0.
+        delta: source - history, where source is z, or e0 for one hop.
+        history_sum: A history, exact at the last refresh.
+        z: stored fixed point; None for one hop.
+        g: gradient memory; None where it is not used.
+    """
+
+    e0: Tensor
+    m: Tensor
+    v: Tensor
+    delta: Tensor
+    history_sum: Tensor
+    z: Tensor | None = None
+    g: Tensor | None = None
+
+
+def ltgnn_forward_(
+    graph: SupportsCsr,
+    tables: LtgnnTables,
+    rows: Tensor,
+    *,
+    alpha: float,
+    c0: float = 0.0,
+    fanout: int,
+    seed: int,
+    self_loops: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """One sampled step of `Z = (1 - alpha) A Z + alpha E0` on `rows`; stores their z.
+
+    See csrc/kernels/ltgnn_step.h for the equations (Zhang et al., WWW 2024, sections 3.2 and 3.3).
+
+    Args:
+        graph: the graph, with the CSR protocol.
+        tables: read; `z` and `delta` are written where z is given.
+        rows: [num_targets], int64, distinct.
+        alpha: teleport probability, in [0, 1].
+        c0: output adjustment, in [0, 1).
+        fanout, seed, self_loops: as for `sample_aggregate`.
+
+    Returns:
+        (out [num_targets, dim], h [num_targets, dim]): adjusted outputs, and the aggregate of the gradient
+        memory over the same neighbours (empty where `g` is None).
+
+    Raises:
+        ValueError, IndexError: a shape, dtype, setting or row is wrong.
+
+    Complexity: O(num_targets * fanout * dim).
+    """
+    csr = graph.csr(dtype=tables.e0.dtype, self_loops=self_loops, normalized=True)
+    out, h = torch.ops.ltgnn.ltgnn_forward_(
+        csr.indptr, csr.indices, csr.row_scale, rows, tables.e0, tables.z, tables.delta,
+        tables.history_sum, tables.g, alpha, c0, fanout, seed, self_loops,
+    )  # fmt: skip
+    return out, h
+
+
+def ltgnn_update_(
+    tables: LtgnnTables,
+    rows: Tensor,
+    grad: Tensor,
+    h: Tensor,
+    *,
+    alpha: float,
+    c0: float = 0.0,
+    l2: Tensor | None = None,
+    faithful: bool = False,
+    step: int,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> None:
+    """The implicit gradient of e0's rows from `grad = dL/dout`, and lazy Adam on them.
+
+    Args:
+        tables: e0, m, v and, where given, g are written; for one hop (z is None) also delta.
+        rows, alpha, c0: as in the forward.
+        grad: [num_targets, dim].
+        h: what the forward returned.
+        l2: [num_targets], weight of each row's L2 term.
+        faithful: store g times (1 - c0), as the authors' code does.
+        step, lr, beta1, beta2, eps: as for `adam_`.
+
+    Raises:
+        ValueError, IndexError: a shape, dtype, setting or row is wrong.
+
+    Complexity: O(num_targets * dim).
+    """
+    torch.ops.ltgnn.ltgnn_update_(
+        rows, grad, h if tables.g is not None else None, tables.e0, tables.m, tables.v, tables.g,
+        tables.delta if tables.z is None else None, l2, alpha, c0, faithful, step, lr, beta1, beta2,
+        eps,
+    )  # fmt: skip
+
+
+@torch.library.register_fake("ltgnn::ltgnn_forward_")
+def _(indptr: Tensor, indices: Tensor, scale: Any, rows: Tensor, e0: Tensor, z: Any,
+      delta: Tensor, history_sum: Tensor, g: Any, alpha: float, c0: float, fanout: int, seed: int,
+      self_loops: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+    targets, dim = rows.shape[0], delta.shape[1]
+    return delta.new_empty((targets, dim)), delta.new_empty((targets if g is not None else 0, dim))
+
+
+@torch.library.register_fake("ltgnn::ltgnn_update_")
+def _(*_arguments: Any) -> None:
+    return None

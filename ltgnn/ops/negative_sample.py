@@ -1,0 +1,47 @@
+"""negative_sample: uniform items that a user does not have."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ltgnn import _library as _library
+
+
+def negative_sample(
+    indptr: Tensor, indices: Tensor, users: Tensor, num_items: int, *, seed: int
+) -> Tensor:
+    """Draw for each of `users` one item that the user does not have, uniformly.
+
+    By rank among the missing items, not by rejection: the cost does not grow for a user who owns nearly
+    everything, and one who owns everything gets -1.
+
+    Args:
+        indptr: [num_users + 1], int64.
+        indices: [num_edges], int32 or int64, item numbers, sorted and distinct for each user.
+        users: [num_draws], int64.
+        num_items: number of items, below 2**31.
+        seed: any int; draw k depends on (seed, k) only.
+
+    Returns:
+        [num_draws], int64.
+
+    Raises:
+        ValueError, IndexError: a shape, dtype, row pointer or user is wrong.
+
+    Complexity: O(num_draws * log(degree)).
+
+    Example:
+        >>> import torch, ltgnn
+        >>> graph = ltgnn.graph.BipartiteGraph.from_edges([0, 0, 1], [0, 1, 1])
+        >>> users = torch.tensor([0, 1])
+        >>> ltgnn.ops.negative_sample(graph.user_indptr, graph.user_items, users, 2, seed=0)
+        tensor([-1,  0])
+    """
+    result: Tensor = torch.ops.ltgnn.negative_sample(indptr, indices, users, num_items, seed)
+    return result
+
+
+@torch.library.register_fake("ltgnn::negative_sample")
+def _(indptr: Tensor, indices: Tensor, users: Tensor, num_items: int, seed: int) -> Tensor:
+    return users.new_empty((users.shape[0],))

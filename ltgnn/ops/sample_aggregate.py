@@ -1,0 +1,111 @@
+"""sample_aggregate: one sampled, variance-reduced propagation step for chosen rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltgnn import _library as _library
+from ltgnn.ops.csr import GraphLike, SupportsCsr, as_csr
+
+
+def sample_aggregate(
+    graph: GraphLike,
+    rows: Tensor,
+    x: Tensor,
+    *,
+    fanout: int,
+    seed: int,
+    history: Tensor | None = None,
+    history_sum: Tensor | None = None,
+    self_loops: bool = False,
+) -> Tensor:
+    """Estimate rows of `A x` from `fanout` sampled neighbours each.
+
+    Without history, the sampled mean scaled to the degree. With `history` (an older copy of x) and
+    `history_sum = A history`, the variance-reduced estimate `A (x - history) + history_sum`, whose variance
+    is that of the change since the copy (Chen et al., ICML 2018; LTGNN, WWW 2024). Unbiased in both forms; a
+    row with no more than `fanout` neighbours is exact. Neighbours are drawn without replacement.
+
+    Args:
+        graph: as for `propagate`; normalised from its degrees where it is a `BipartiteGraph`.
+        rows: [num_targets], int64, each in [0, num_rows); repetitions allowed.
+        x: [num_cols, dim], float32 or float64, contiguous.
+        fanout: neighbours drawn for each row, in [0, 256].
+        seed: any int; a row's draws depend on (seed, row) only.
+        history: [num_cols, dim], subtracted from x.
+        history_sum: [num_rows, dim], added to the result.
+        self_loops: add the identity to A; it is never sampled but taken exactly.
+
+    Returns:
+        [num_targets, dim]. No gradient is recorded.
+
+    Raises:
+        ValueError, IndexError, TypeError: as for `propagate`; fanout out of range; a graph with stored values.
+
+    Complexity: O(num_targets * fanout * dim).
+
+    Example:
+        >>> import torch, ltgnn
+        >>> graph = ltgnn.graph.BipartiteGraph.from_edges([0, 0, 1], [0, 1, 1])
+        >>> x, rows = torch.ones(4, 2), torch.tensor([0, 3])
+        >>> ltgnn.ops.sample_aggregate(graph, rows, x, fanout=8, seed=0)[:, 0]
+        tensor([1.2071, 1.2071])
+    """
+    csr = as_csr(graph, x, weight=None, self_loops=self_loops, op="sample_aggregate")
+    if csr.weight is not None:
+        raise ValueError(
+            "sample_aggregate: a graph with stored edge values cannot be sampled; "
+            "pass a BipartiteGraph or a Csr without weight"
+        )
+    result: Tensor = torch.ops.ltgnn.sample_aggregate(
+        csr.indptr, csr.indices, csr.row_scale, csr.col_scale, rows, x, history, history_sum,
+        None, fanout, seed, self_loops,
+    )[0]  # fmt: skip
+    return result
+
+
+def sample_neighbors(graph: SupportsCsr, rows: Tensor, *, fanout: int, seed: int) -> Tensor:
+    """The neighbours that `sample_aggregate` draws with the same fanout and seed.
+
+    Args:
+        graph: the graph, with the CSR protocol.
+        rows: [num_targets], int64.
+        fanout, seed: as for `sample_aggregate`.
+
+    Returns:
+        [num_targets, fanout], int64 node numbers; -1 where a row has fewer neighbours.
+
+    Raises:
+        ValueError, IndexError: as for `sample_aggregate`.
+
+    Complexity: O(num_targets * fanout^2), the square with a tiny factor.
+
+    Example:
+        >>> import torch, ltgnn
+        >>> graph = ltgnn.graph.BipartiteGraph.from_edges([0, 0, 1], [0, 1, 1])
+        >>> ltgnn.ops.sample_neighbors(graph, torch.tensor([0, 1]), fanout=3, seed=0)
+        tensor([[ 2,  3, -1],
+                [ 3, -1, -1]])
+    """
+    csr = graph.csr(dtype=torch.float32, self_loops=False, normalized=True)
+    result: Tensor = torch.ops.ltgnn.sample_neighbors(
+        csr.indptr, csr.indices, rows, csr.num_cols, fanout, seed
+    )
+    return result
+
+
+@torch.library.register_fake("ltgnn::sample_neighbors")
+def _(indptr: Tensor, indices: Tensor, rows: Tensor, num_cols: int, fanout: int, seed: int,
+      ) -> Tensor:  # fmt: skip
+    return rows.new_empty((rows.shape[0], fanout))
+
+
+@torch.library.register_fake("ltgnn::sample_aggregate")
+def _(indptr: Tensor, indices: Tensor, row_scale: Any, col_scale: Any, rows: Tensor, x: Tensor,
+      history: Any, history_sum: Any, second: Any, fanout: int, seed: int, self_loops: bool,
+      ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    targets, dim = rows.shape[0], x.shape[1]
+    return x.new_empty((targets, dim)), x.new_empty((targets if second is not None else 0, dim))

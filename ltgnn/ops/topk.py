@@ -1,0 +1,377 @@
+"""Full ranking by inner product: the k best items of every query, in blocks.
+
+The ranking is defined by arithmetic that does not depend on how the work is cut up. A matrix
+product alone cannot define it: BLAS libraries sum in another order when a block has few rows, so
+the same pair may score differently in two blocks. The product is therefore only used to draw up a
+short list, with a proven bound on its error; the listed pairs are scored again in float64, one
+pair at a time, and whenever the bound cannot exclude that an unlisted item belongs in the answer
+the row is searched again with the bound as its threshold. One query alone, a shard of the queries
+or all of them therefore give the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["topk"]
+
+_SPARE = 8  # listed beyond k, so that a near-tie at rank k rarely costs a second search
+_GROUP = 16  # columns whose maximum is taken before selecting
+_ALIGN = 256  # row stride of the score buffer in elements; unaligned rows halve MKL's speed
+_NEG_INF = float("-inf")
+
+
+class _Problem(NamedTuple):
+    """What every step needs; scores are compared in ``dtype``."""
+
+    items: Tensor  # [N, D]
+    dtype: torch.dtype  # float32 or float64
+    kept: int  # results per query, min(k, N)
+    listed: int  # short-list length per query
+    block_bytes: int
+
+
+class _Seen(NamedTuple):
+    """Masked (row, item) pairs of one block of queries, rows counted from the block's first."""
+
+    rows: Tensor  # int64 [P]
+    items: Tensor  # int64 [P]
+
+
+@torch.no_grad()
+def topk(
+    queries: Tensor,
+    items: Tensor,
+    k: int,
+    *,
+    seen: tuple[Tensor, Tensor] | None = None,
+    block_bytes: int = 64 << 20,
+) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` items with the largest inner product for every query.
+
+    A score is the inner product taken in float64 and rounded once to the type of the result.
+    Equal scores are ordered by item id, smaller first. The result is the same for every
+    ``block_bytes`` and number of threads, and for a query alone or among others. Gradients do
+    not flow through a ranking; the result never requires one.
+
+    Args:
+        queries: [Q, D] float16, bfloat16, float32 or float64.
+        items: [N, D], same dtype and device as ``queries``.
+        k: results per query, at least 1. It may exceed N.
+        seen: ``(indptr, indices)``, CSR rows of items never returned for that query: indptr int64
+            [Q+1], indices int32 or int64 [P] in [0, N), in any order. None masks nothing.
+        block_bytes: memory to use beside inputs, the CSR pairs and results. The score
+            matrix of Q x N never exists. A bound too small for one row of work is exceeded.
+
+    Returns:
+        scores: [Q, k] float64 for float64 input, else float32, descending; -inf where fewer than
+            ``k`` items remain.
+        ids: [Q, k] int64 item ids; -1 where fewer than ``k`` items remain.
+
+    Raises:
+        TypeError: an argument is not a tensor, or of another dtype than listed.
+        ValueError: wrong shape or device, k < 1, malformed ``indptr``, NaN or infinite embeddings,
+            or embeddings so large that scores overflow.
+        IndexError: an entry of ``indices`` is outside [0, N).
+
+    Complexity: O(Q N D) time. A row in which c items score within rounding of rank k costs
+        O(c D) more, so embeddings that have collapsed to one point are ranked slowly.
+    Source: error bound of a dot product, Higham, Accuracy and Stability of Numerical Algorithms,
+        2nd ed., eq. 3.5.
+
+    Example:
+        >>> import torch
+        >>> items = torch.tensor([[1.0], [3.0], [3.0], [2.0]])
+        >>> seen = (torch.tensor([0, 1]), torch.tensor([3]))
+        >>> scores, ids = topk(torch.ones(1, 1), items, 3, seen=seen)
+        >>> ids.tolist(), scores.tolist()
+        ([[1, 2, 0]], [[3.0, 3.0, 1.0]])
+    """
+    _check(queries, items, k, block_bytes)
+    num_queries, num_items = queries.shape[0], items.shape[0]
+    dtype = torch.float64 if queries.dtype == torch.float64 else torch.float32
+    scores = queries.new_full((num_queries, k), _NEG_INF, dtype=dtype)
+    ids = torch.full((num_queries, k), -1, dtype=torch.int64, device=queries.device)
+    if seen is not None:
+        seen = _check_seen(seen, num_queries, num_items, queries.device)
+    bounds = _error_bounds(queries, items, dtype, block_bytes)
+    kept = min(k, num_items)
+    if kept == 0 or num_queries == 0:
+        return scores, ids
+    problem = _Problem(items, dtype, kept, min(kept + _SPARE, num_items), block_bytes)
+    # Bytes per row beside its scores: the short list, in float64 and with its item vectors.
+    row_bytes = problem.listed * (24 * items.shape[1] + 16 * _GROUP + 64)
+    rows, cols = _tile(num_items, dtype.itemsize + 1, row_bytes, block_bytes)
+    padded = _padded(cols)
+    buffer = torch.empty(min(rows, num_queries) * padded, dtype=dtype, device=queries.device)
+    for start in range(0, num_queries, rows):
+        stop = min(start + rows, num_queries)
+        block, bound = queries[start:stop].to(dtype), bounds[start:stop]
+        masked = _seen_of(seen, start, stop)
+        cutoff, listed = _short_list(problem, block, masked, buffer, cols)
+        best, found = _rank(problem, block, listed)
+        # An unlisted item scores at most cutoff + bound: only there can it belong to the answer.
+        doubtful = (cutoff.double() + bound >= best[:, -1].double()) & (cutoff > _NEG_INF)
+        if problem.listed < num_items and bool(doubtful.any()):
+            _search_again(problem, block, bound, masked, doubtful, best, found)
+        scores[start:stop, :kept] = best
+        ids[start:stop, :kept] = found
+    return scores, ids
+
+
+def _check(queries: Tensor, items: Tensor, k: int, block_bytes: int) -> None:
+    for name, tensor, shape in (
+        ("queries", queries, "[num_queries, dim]"),
+        ("items", items, "[num_items, dim]"),
+    ):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"topk: {name} must be a tensor, got {type(tensor).__name__}")
+        if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+            raise TypeError(f"topk: {name} must be floating point, got {tensor.dtype}")
+        if tensor.dim() != 2:
+            raise ValueError(f"topk: {name} must be 2-D {shape}, got {tensor.dim()}-D")
+    if queries.dtype != items.dtype:
+        raise TypeError(f"topk: items must be {queries.dtype} like queries, got {items.dtype}")
+    if queries.device != items.device:
+        raise ValueError(f"topk: items must be on {queries.device}, got {items.device}")
+    if queries.shape[1] != items.shape[1]:
+        raise ValueError(f"topk: items must have dim {queries.shape[1]}, got {items.shape[1]}")
+    for name, value in (("k", k), ("block_bytes", block_bytes)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"topk: {name} must be an int, got {type(value).__name__}")
+        if value < 1:
+            raise ValueError(f"topk: {name} must be at least 1, got {value}")
+
+
+def _check_seen(
+    seen: tuple[Tensor, Tensor], num_queries: int, num_items: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the CSR pair, indptr on the CPU (it is read row by row) and indices on device."""
+    if not (isinstance(seen, tuple | list) and len(seen) == 2):
+        raise TypeError("topk: seen must be a pair (indptr, indices)")
+    indptr, indices = seen
+    for name, tensor, allowed in (
+        ("indptr", indptr, (torch.int64,)),
+        ("indices", indices, (torch.int32, torch.int64)),
+    ):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"topk: seen {name} must be a tensor, got {type(tensor).__name__}")
+        if tensor.dtype not in allowed:
+            wanted = " or ".join(str(dtype) for dtype in allowed)
+            raise TypeError(f"topk: seen {name} must be {wanted}, got {tensor.dtype}")
+        if tensor.dim() != 1:
+            raise ValueError(f"topk: seen {name} must be 1-D, got {tensor.dim()}-D")
+    indptr = indptr.cpu()
+    if indptr.numel() != num_queries + 1:
+        raise ValueError(
+            f"topk: seen indptr must have {num_queries + 1} entries (one per query and one), "
+            f"got {indptr.numel()}"
+        )
+    first, last = int(indptr[0]), int(indptr[-1])
+    if first != 0 or last != indices.numel() or bool((indptr[1:] < indptr[:-1]).any()):
+        raise ValueError(
+            f"topk: seen indptr must rise from 0 to {indices.numel()} without falling, "
+            f"got first {first}, last {last}"
+        )
+    if indices.numel():
+        low, high = (int(value) for value in torch.aminmax(indices))
+        if low < 0 or high >= num_items:
+            bad = low if low < 0 else high
+            raise IndexError(f"topk: seen indices must be in [0, {num_items}), got {bad}")
+    return indptr, indices.to(device)
+
+
+def _seen_of(seen: tuple[Tensor, Tensor] | None, start: int, stop: int) -> _Seen | None:
+    if seen is None:
+        return None
+    indptr, indices = seen
+    begin, end = int(indptr[start]), int(indptr[stop])
+    degrees = indptr[start + 1 : stop + 1] - indptr[start:stop]
+    rows = torch.repeat_interleave(torch.arange(stop - start), degrees)
+    return _Seen(rows.to(indices.device), indices[begin:end].long())
+
+
+def _error_bounds(queries: Tensor, items: Tensor, dtype: torch.dtype, block: int) -> Tensor:
+    """Bound per query on |matrix product - score|, float64 [Q]; refuses NaN and infinity."""
+    dim = items.shape[1]
+    norms = {}
+    for name, tensor in (("queries", queries), ("items", items)):
+        step = max(1, block // (16 * max(1, dim)))
+        parts = (
+            [part.double().norm(dim=1) for part in torch.split(tensor, step)] if len(tensor) else []
+        )
+        norms[name] = torch.cat(parts) if parts else tensor.new_zeros(0, dtype=torch.float64)
+        bad = torch.nonzero(~torch.isfinite(norms[name]))
+        if len(bad):
+            row = int(bad[0])
+            kind = "NaN" if bool(torch.isnan(tensor[row]).any()) else "infinity or overflow"
+            raise ValueError(f"topk: scores must be finite, got {kind} in row {row} of {name}")
+    product = norms["queries"] * (norms["items"].max() if len(items) else 0.0)
+    limits = torch.finfo(dtype)
+    if len(product) and float(product.max()) >= limits.max / 4:
+        raise ValueError(f"topk: scores must fit {dtype}, got norms of product {product.max():.3g}")
+    if dim <= 1:  # one product, rounded once, is the score itself
+        return torch.zeros_like(product)
+    unit = limits.eps / 2
+    relative = 2 * (_input_rounding(queries.device, dtype) + (dim + 2) * unit)
+    # Underflow errs absolutely, by at most `tiny` per term, unless everything is zero.
+    return torch.where(product > 0, relative * product + 2 * dim * limits.tiny, product)
+
+
+def _input_rounding(device: torch.device, dtype: torch.dtype) -> float:
+    """Relative error of a product when torch may shorten float32 inputs (TF32, bfloat16)."""
+    if dtype == torch.float64:
+        return 0.0
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    precision = str(getattr(backend.matmul, "fp32_precision", "none"))
+    return {"tf32": 2.0**-9, "bf16": 2.0**-6}.get(precision, 0.0)
+
+
+def _padded(cols: int) -> int:
+    return -(-cols // _ALIGN) * _ALIGN
+
+
+def _tile(num_items: int, cell: int, row: int, block_bytes: int) -> tuple[int, int]:
+    """Rows and columns of a tile that costs ``cell`` bytes per score and ``row`` per row.
+
+    Whole rows are preferred (a single pass per row block); below 16 rows the columns are cut
+    instead, since a product with few rows runs at memory speed.
+    """
+    rows = block_bytes // (_padded(num_items) * cell + row)
+    if rows >= 16:
+        return rows, num_items
+    rows = max(1, min(16, block_bytes // (_ALIGN * cell + row)))
+    cols = (block_bytes // rows - row) // cell // _ALIGN * _ALIGN
+    return rows, max(1, min(num_items, max(cols, _ALIGN)))
+
+
+def _score_tile(
+    problem: _Problem, block: Tensor, seen: _Seen | None, buffer: Tensor, first: int, last: int
+) -> Tensor:
+    """Approximate scores of items [first, last): [B, padded], -inf where masked or padding."""
+    width, padded = last - first, _padded(last - first)
+    tile = buffer[: len(block) * padded].view(len(block), padded)
+    torch.mm(block, problem.items[first:last].to(problem.dtype).t(), out=tile[:, :width])
+    tile[:, width:] = _NEG_INF
+    if seen is not None and len(seen.rows):
+        rows, columns = seen.rows, seen.items
+        if width < len(problem.items):
+            inside = (columns >= first) & (columns < last)
+            rows, columns = rows[inside], columns[inside]
+        tile.view(-1).index_fill_(0, rows * padded + (columns - first), _NEG_INF)
+    return tile
+
+
+def _short_list(
+    problem: _Problem, block: Tensor, seen: _Seen | None, buffer: Tensor, cols: int
+) -> tuple[Tensor, Tensor]:
+    """Return (cutoff [B], ids [B, listed]): no unlisted item's approximate score tops cutoff.
+
+    The id is N where nothing was left to list.
+    """
+    num_items = len(problem.items)
+    values = block.new_empty((len(block), 0))
+    ids = torch.empty((len(block), 0), dtype=torch.int64, device=block.device)
+    for first in range(0, num_items, cols):
+        tile = _score_tile(problem, block, seen, buffer, first, min(first + cols, num_items))
+        tile_values, columns = _select(tile, min(problem.listed, tile.shape[1]))
+        values = torch.cat([values, tile_values], dim=1)
+        ids = torch.cat([ids, columns + first], dim=1)
+        if values.shape[1] > problem.listed:
+            values, order = values.topk(problem.listed, dim=1)
+            ids = ids.gather(1, order)
+    return values.amin(dim=1), ids.masked_fill_(values == _NEG_INF, num_items)
+
+
+def _select(tile: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Values and columns of the ``count`` largest entries of each row, ties in any order.
+
+    torch.topk walks a row with a heap, far slower than memory. Maxima over groups of columns are
+    vectorised, and the ``count`` groups with the largest maxima hold the ``count`` largest
+    entries: any other entry is at most its group's maximum, hence at most each of theirs.
+    """
+    rows, width = tile.shape
+    groups = width // _GROUP
+    if groups < 2 * count:
+        values, columns = tile.topk(count, dim=1)
+        return values, columns
+    grouped = tile.view(rows, _GROUP, groups)  # group g holds columns g, g + groups, ...
+    chosen = grouped.amax(dim=1).topk(count, dim=1, sorted=False)[1]
+    members = grouped.gather(2, chosen[:, None, :].expand(rows, _GROUP, count))
+    values, position = members.reshape(rows, -1).topk(count, dim=1)
+    place = position.div(count, rounding_mode="floor")
+    return values, place * groups + chosen.gather(1, position - place * count)
+
+
+def _score_pairs(queries: Tensor, items: Tensor, dtype: torch.dtype) -> Tensor:
+    """The score itself, for [..., D] against [..., D]: float64 sum, rounded once."""
+    return (queries.double() * items.double()).sum(dim=-1).to(dtype)
+
+
+def _rank(problem: _Problem, block: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Score the short list and order it by (-score, id): [B, kept] each."""
+    num_items = len(problem.items)
+    ids = ids.sort(dim=1)[0]
+    vectors = problem.items[ids.clamp(max=num_items - 1)]
+    scores = _score_pairs(block[:, None, :], vectors, problem.dtype)
+    scores.masked_fill_(ids == num_items, _NEG_INF)
+    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    ids = ids.gather(1, order)
+    ids.masked_fill_(ids == num_items, -1)
+    return scores[:, : problem.kept], ids[:, : problem.kept]
+
+
+def _search_again(
+    problem: _Problem,
+    block: Tensor,
+    bound: Tensor,
+    seen: _Seen | None,
+    doubtful: Tensor,
+    best: Tensor,
+    found: Tensor,
+) -> None:
+    """Rank the doubtful rows among all items that may reach rank k; writes best and found."""
+    num_items, dim = problem.items.shape
+    bad = torch.nonzero(doubtful)[:, 0]
+    rows, cols = _tile(num_items, 96, 0, problem.block_bytes // 2)
+    pairs = max(1, problem.block_bytes // 2 // (24 * max(1, dim) + 96))
+    for chunk in torch.split(bad, rows):
+        queries, local = block[chunk], None
+        if seen is not None:
+            place = torch.full((len(block),), -1, device=block.device)
+            place[chunk] = torch.arange(len(chunk), device=block.device)
+            mine = place[seen.rows] >= 0
+            local = _Seen(place[seen.rows[mine]], seen.items[mine])
+        buffer = torch.empty(len(chunk) * _padded(cols), dtype=problem.dtype, device=block.device)
+        # The k-th score so far is a lower bound of the final one; less the error of a product.
+        least = (best[chunk, -1].double() - bound[chunk])[:, None]
+        kept: tuple[Tensor, Tensor, Tensor] | None = None
+        for first in range(0, num_items, cols):
+            last = min(first + cols, num_items)
+            tile = _score_tile(problem, queries, local, buffer, first, last)
+            row, column = torch.nonzero(tile >= least, as_tuple=True)
+            for r, c in zip(
+                torch.split(row, pairs), torch.split(column + first, pairs), strict=True
+            ):
+                score = _score_pairs(queries[r], problem.items[c], problem.dtype)
+                kept = _merge(kept, (r, c, score), problem.kept)
+        assert kept is not None  # each row holds at least the items of its short list
+        best[chunk] = kept[2].view(len(chunk), problem.kept)
+        found[chunk] = kept[1].view(len(chunk), problem.kept)
+
+
+def _merge(
+    old: tuple[Tensor, Tensor, Tensor] | None, new: tuple[Tensor, Tensor, Tensor], kept: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Best ``kept`` (row, id, score) triples of each row, ordered by (row, -score, id)."""
+    row, ids, score = new if old is None else (torch.cat(p) for p in zip(old, new, strict=True))
+    order = ids.argsort(stable=True)
+    order = order[score[order].argsort(descending=True, stable=True)]
+    order = order[row[order].argsort(stable=True)]
+    row, ids, score = row[order], ids[order], score[order]
+    start = torch.searchsorted(row, row)  # position of the first triple of the same row
+    keep = torch.arange(len(row), device=row.device) - start < kept
+    return row[keep], ids[keep], score[keep]
