@@ -28,6 +28,8 @@ from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtensio
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "ltgnn/_version.py").read_text())[1]
 TORCH_TARGET = "0x020a000000000000"  # 2.10: the oldest torch that the built library loads on
+CPU_GROUPS = ("library", "module", "ops", "ops_cpu", "cpu")  # of csrc/sources.txt, into ltgnn._C
+CUDA_GROUPS = ("module", "ops", "cuda", "cusparse")  # into ltgnn._C_cuda
 FLAGS = ["-O3", "-g0", "-std=c++20", "-fno-math-errno", "-fvisibility=hidden", "-Wall"]
 
 
@@ -55,7 +57,7 @@ def torch_extension(kind, module: str, groups: tuple[str, ...], cuda: bool, **op
 def extensions(cuda: CudaPlan) -> list[Extension]:
     """The modules to build."""
     modules = [
-        torch_extension(CppExtension, "ltgnn._C", ("core", "ops", "cpu"), cuda=False),
+        torch_extension(CppExtension, "ltgnn._C", CPU_GROUPS, cuda=False),
         Extension(
             "ltgnn._io",
             sources("io"),
@@ -69,7 +71,7 @@ def extensions(cuda: CudaPlan) -> list[Extension]:
             torch_extension(
                 CUDAExtension,
                 "ltgnn._C_cuda",
-                ("ops", "cuda", "cusparse"),
+                CUDA_GROUPS,
                 cuda=True,
                 include_dirs=cuda.include_dirs,
                 library_dirs=cuda.library_dirs,

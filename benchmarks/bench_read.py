@@ -101,14 +101,7 @@ def rivals(pandas: Any, polars: Any) -> tuple[dict[str, Reader], dict[str, Reade
         def polars_csv(path: Path) -> Any:
             frame = polars.read_csv(path)
             return [
-                *(
-                    frame[name]
-                    .cast(polars.String)
-                    .cast(polars.Categorical)
-                    .to_physical()
-                    .to_numpy()
-                    for name in ("user_id", "item_id")
-                ),
+                *((frame[name].rank("dense") - 1).to_numpy() for name in ("user_id", "item_id")),
                 frame["rating"].to_numpy(),
                 frame["timestamp"].to_numpy(),
             ]

@@ -16,6 +16,9 @@ STABLE_TORCH_LIBRARY(ltgnn, m) {
   m.def(
       "propagate_out(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, Tensor x, "
       "Tensor? x0, float alpha, bool self_loops, Tensor(a!) out) -> ()");
+  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; the structure is trusted -> [R, D]
+  m.def(
+      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha) -> Tensor");
   // out[e] = factor row_scale[r] col_scale[c] <g[r], x[c]> for edge e from row r to column c; g [R, D], x [C, D] -> [E]
   m.def(
       "edge_dot(Tensor indptr, Tensor indices, Tensor? row_scale, Tensor? col_scale, Tensor g, Tensor x, "

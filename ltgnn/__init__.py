@@ -10,7 +10,7 @@ from pkgutil import extend_path
 # package: both folders are searched, this one first.
 __path__ = extend_path(__path__, __name__)
 
-from ltgnn import graph, ops  # noqa: E402
+from ltgnn import data, evaluation, graph, models, ops, training  # noqa: E402
 from ltgnn._version import __version__  # noqa: E402
 
-__all__ = ["__version__", "graph", "ops"]
+__all__ = ["__version__", "data", "evaluation", "graph", "models", "ops", "training"]

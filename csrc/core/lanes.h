@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/dtype.h"
 #include "core/macros.h"
+#include "core/scalar.h"
 
 #ifndef LTGNN_VECTOR_BYTES
 #define LTGNN_VECTOR_BYTES 16
@@ -34,42 +34,6 @@ template <>
 struct LanesOf<double> {
   using type = DoubleLanes;
 };
-
-// What a stored element type is accumulated in.
-template <class T>
-struct AccumulatorOf {
-  using type = T;
-};
-template <>
-struct AccumulatorOf<BFloat16> {
-  using type = float;
-};
-
-LTGNN_HD float to_float(BFloat16 x) {
-  const uint32_t bits = uint32_t{x.bits} << 16;
-  float result;
-  std::memcpy(&result, &bits, sizeof(result));
-  return result;
-}
-
-LTGNN_HD BFloat16 to_bfloat16(float x) {  // round to nearest even; NaN stays NaN
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof(bits));
-  if (x != x) return {static_cast<uint16_t>((bits >> 16) | 0x40u)};
-  return {static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16)};
-}
-
-// ---- one scalar ----
-template <class Acc>
-LTGNN_HD Acc load_scalar(const Acc* p) {
-  return *p;
-}
-LTGNN_HD float load_scalar(const BFloat16* p) { return to_float(*p); }
-template <class Acc>
-LTGNN_HD void store_scalar(Acc* p, Acc x) {
-  *p = x;
-}
-LTGNN_HD void store_scalar(BFloat16* p, float x) { *p = to_bfloat16(x); }
 
 // ---- one register ----
 template <class Acc>
@@ -103,6 +67,7 @@ struct Tile {
   using Lanes = typename LanesOf<Acc>::type;
   static constexpr int kLanes = sizeof(Lanes) / sizeof(Acc);
   static constexpr int kColumns = N * kLanes;
+  static constexpr int kBatch = 1;  // out-of-order execution overlaps the loads of successive edges by itself
   Lanes acc[N];
 
   LTGNN_HD void zero() {
@@ -137,6 +102,7 @@ struct Tile {
 template <class Acc>
 struct Tile<Acc, 0> {
   static constexpr int kColumns = 1;
+  static constexpr int kBatch = 1;
   Acc acc;
 
   LTGNN_HD void zero() { acc = 0; }

@@ -1,7 +1,8 @@
 // Adam on the CPU, dense or on touched rows: rows are distinct, so threads never share one. See kernels/adam.h.
 #pragma once
 
-#include "cpu/dispatch.h"
+#include "core/dispatch.h"
+#include "core/lanes.h"
 #include "cpu/square_root.h"
 #include "cpu/targets.h"
 #include "kernels/adam.h"

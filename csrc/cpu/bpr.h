@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cpu/buffer.h"
-#include "cpu/dispatch.h"
+#include "core/dispatch.h"
 #include "cpu/inner_product.h"
 #include "cpu/targets.h"
 #include "kernels/losses.h"

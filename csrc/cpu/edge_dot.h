@@ -1,7 +1,7 @@
 // edge_dot on the CPU: one row after another, its edges in order. See kernels/edge_dot.h.
 #pragma once
 
-#include "cpu/dispatch.h"
+#include "core/dispatch.h"
 #include "cpu/inner_product.h"
 #include "cpu/rows.h"
 #include "kernels/edge_dot.h"
@@ -19,7 +19,8 @@ inline int64_t edge_dot(const EdgeDotParams& params, const Parallel& parallel) {
         const auto dot = [&](const T* a, const T* b) {
           return inner_product<Acc>(a, b, params.dim);
         };
-        return edge_dot_row<T, Acc, Index>(params, row, dot) < 0;
+        const auto write = [](Acc* y, Acc value) { *y = value; };
+        return edge_dot_row<T, Acc, Index>(params, row, dot, write) < 0;
       });
     });
   });

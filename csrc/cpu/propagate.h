@@ -2,7 +2,8 @@
 // tile stay in registers over all edges of the row. See kernels/propagate.h for the mathematics.
 #pragma once
 
-#include "cpu/dispatch.h"
+#include "core/dispatch.h"
+#include "core/lanes.h"
 #include "cpu/rows.h"
 #include "kernels/propagate.h"
 

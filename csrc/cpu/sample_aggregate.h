@@ -1,7 +1,8 @@
 // Sampling kernels on the CPU: one target row after another. See kernels/sample_aggregate.h.
 #pragma once
 
-#include "cpu/dispatch.h"
+#include "core/dispatch.h"
+#include "core/lanes.h"
 #include "cpu/targets.h"
 #include "kernels/negative_sample.h"
 #include "kernels/sample_aggregate.h"

@@ -26,10 +26,11 @@ struct EdgeDotParams {
   DType type = DType::kFloat32;
 };
 
-// All edges of one row; dot(a, b) is the caller's inner product over dim. Returns the first edge whose
-// index is out of range, or -1.
-template <class T, class Acc, class Index, class Dot>
-LTGNN_HD int64_t edge_dot_row(const EdgeDotParams& p, int64_t row, const Dot& dot) {
+// All edges of one row; dot(a, b) is the caller's inner product over dim, and write(y, value) stores a result
+// (a device's lanes share a dot and only one of them writes). Returns the first edge whose index is out of
+// range, or -1.
+template <class T, class Acc, class Index, class Dot, class Write>
+LTGNN_HD int64_t edge_dot_row(const EdgeDotParams& p, int64_t row, const Dot& dot, const Write& write) {
   const auto* indices = static_cast<const Index*>(p.csr.indices);
   const auto* col_scale = static_cast<const Acc*>(p.col_scale);
   const T* g = static_cast<const T*>(p.g) + row * p.g_stride;
@@ -40,7 +41,7 @@ LTGNN_HD int64_t edge_dot_row(const EdgeDotParams& p, int64_t row, const Dot& do
     const int64_t c = static_cast<int64_t>(indices[e]);
     if (static_cast<uint64_t>(c) >= static_cast<uint64_t>(p.csr.num_cols)) return e;
     const Acc w = col_scale ? outer * col_scale[c] : outer;
-    static_cast<Acc*>(p.out)[e] = w * dot(g, x + c * p.x_stride);
+    write(static_cast<Acc*>(p.out) + e, w * dot(g, x + c * p.x_stride));
   }
   return -1;
 }

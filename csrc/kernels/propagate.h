@@ -45,7 +45,27 @@ LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t co
 
   Tile tile;
   tile.zero();
-  for (int64_t e = begin; e < end; ++e) {
+  int64_t e = begin;
+  if constexpr (Tile::kBatch > 1) {
+    // All indices of a batch, then all its rows: nothing stands between the loads, so they are in flight
+    // together. A batch with an index out of range is left to the loop below, which stops at that edge.
+    for (; e + Tile::kBatch <= end; e += Tile::kBatch) {
+      int64_t c[Tile::kBatch];
+      Acc w[Tile::kBatch];
+      bool good = true;
+      for (int i = 0; i < Tile::kBatch; ++i) {
+        c[i] = static_cast<int64_t>(indices[e + i]);
+        good = good && static_cast<uint64_t>(c[i]) < num_cols;
+      }
+      if (!good) break;
+      for (int i = 0; i < Tile::kBatch; ++i) {
+        w[i] = weight ? weight[e + i] : Acc(1);
+        if (col_scale) w[i] *= col_scale[c[i]];
+      }
+      for (int i = 0; i < Tile::kBatch; ++i) tile.add_scaled(w[i], x + c[i] * p.x_stride);
+    }
+  }
+  for (; e < end; ++e) {
     // Past the end of the row is wanted too: rows are short. No fault can come of it: a prefetch does
     // not dereference, so an index need not be in range.
     if (e + kAhead < p.csr.num_edges)

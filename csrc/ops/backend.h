@@ -7,23 +7,25 @@
 #if LTGNN_BACKEND_CUDA
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/accelerator.h>
 
 #include "cuda/kernels.h"
 #define LTGNN_DISPATCH_KEY CUDA
 
 namespace ltgnn {
 
-// The stream that torch would use now on x's device.
-inline void* current_stream(const Tensor& x) {
+// Queues a kernel on x's device, on the stream that torch would use now.
+template <class Params>
+void launch_beside(const Tensor& x, const Params& params, void (*launch)(const Params&, void*)) {
+  const torch::stable::accelerator::DeviceGuard guard(x.get_device_index());
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(
-      aoti_torch_get_current_cuda_stream(x.get_device_index(), &stream));
-  return stream;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(x.get_device_index(), &stream));
+  launch(params, stream);
 }
 
 // Rows and indices are not looked at from the host (that would wait for the device): a graph checks them
-// once when it is made, and CUDA kernels skip what is out of range.
-#define LTGNN_RUN(op, x, params) ::ltgnn::cuda::op(params, ::ltgnn::current_stream(x))
+// once when it is made, and CUDA kernels never follow one that is out of range (see cuda/kernels.h).
+#define LTGNN_RUN(op, x, params) ::ltgnn::launch_beside(x, params, &::ltgnn::cuda::op)
 #define LTGNN_RUN_CSR(op, x, params) LTGNN_RUN(op, x, params)
 
 }  // namespace ltgnn

@@ -67,7 +67,7 @@ def read(
             large file, or options that do not fit.
         OSError: a file cannot be read.
 
-    Time is linear in the bytes (LightGCN text: some 30 million edges a second per core), plus
+    Time is linear in the bytes (LightGCN text: tens of millions of edges a second), plus
     O(E log E) for a split.
 
     Example:

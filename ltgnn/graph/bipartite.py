@@ -11,7 +11,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from ltgnn.ops.csr import Csr
+from ltgnn.ops.csr import Csr, scipy_to_csr
 
 INT32_MAX = 2**31 - 1
 
@@ -98,9 +98,9 @@ class BipartiteGraph:
             raise TypeError(
                 f"from_scipy: expected a scipy sparse matrix, got {type(matrix).__name__}"
             )
+        matrix = scipy_to_csr(matrix, "from_scipy")
         num_users, num_items = (int(size) for size in matrix.shape)
-        if matrix.format == "csr":  # coo was checked by from_edges; csr arrays come as they are
-            _check_csr("from_scipy", matrix.indptr, matrix.indices, num_items)
+        _check_csr("from_scipy", matrix.indptr, matrix.indices, num_users, num_items)
         forward = scipy.sparse.csr_array(matrix, copy=True)
         forward.data = np.ones(len(forward.indices), dtype=np.int8)
         forward.sum_duplicates()  # also sorts each row
@@ -140,11 +140,7 @@ class BipartiteGraph:
             )
         indptr = matrix.crow_indices().cpu().numpy()
         indices = matrix.col_indices().cpu().numpy()
-        _check_csr("from_torch", indptr, indices, matrix.shape[1])
-        if len(indptr) != matrix.shape[0] + 1:
-            raise ValueError(
-                f"from_torch: crow_indices must have {matrix.shape[0] + 1} elements, got {len(indptr)}"
-            )
+        _check_csr("from_torch", indptr, indices, matrix.shape[0], matrix.shape[1])
         values = np.ones(len(indices), dtype=np.int8)
         shape = (matrix.shape[0], matrix.shape[1])
         return cls.from_scipy(scipy.sparse.csr_array((values, indices, indptr), shape=shape))
@@ -264,13 +260,21 @@ def _ids(
 
 
 def _check_csr(
-    name: str, indptr: npt.NDArray[Any], indices: npt.NDArray[Any], num_cols: int
+    name: str,
+    indptr: npt.NDArray[Any],
+    indices: npt.NDArray[Any],
+    num_rows: int,
+    num_cols: int,
 ) -> None:
     """Raise where CSR arrays do not describe a matrix."""
-    if len(indptr) < 1 or indptr[0] != 0 or indptr[-1] != len(indices):
+    if len(indptr) != num_rows + 1:
+        raise ValueError(
+            f"{name}: row pointers must be {num_rows + 1}, one more than rows, got {len(indptr)}"
+        )
+    if indptr[0] != 0 or indptr[-1] != len(indices):
         raise ValueError(
             f"{name}: row pointers must run from 0 to the number of indices, {len(indices)}, got "
-            f"{indptr[0] if len(indptr) else 'none'} to {indptr[-1] if len(indptr) else 'none'}"
+            f"{indptr[0]} to {indptr[-1]}"
         )
     steps = np.diff(indptr)
     if len(steps) and steps.min() < 0:

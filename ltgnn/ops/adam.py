@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ltgnn import _library as _library
+from ltgnn.ops.fake import require_one_device
 
 
 def adam_(
@@ -53,5 +54,5 @@ def adam_(
 
 
 @torch.library.register_fake("ltgnn::adam_")
-def _(*_arguments: Any) -> None:
-    return None
+def _(*arguments: Any) -> None:
+    require_one_device("adam_", *arguments)

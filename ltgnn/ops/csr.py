@@ -68,6 +68,7 @@ def as_csr(
 
     Raises:
         TypeError: for any other object, a sparse layout that is not CSR, or a complex matrix.
+        ValueError: a torch or scipy matrix whose arrays contradict its shape.
     """
     dtype = scale_dtype(x)
     if isinstance(graph, Csr):
@@ -78,6 +79,8 @@ def as_csr(
                 f"{op}: graph must be a 2-D torch.sparse_csr tensor, got layout {graph.layout}, "
                 f"{graph.dim()}-D; convert it with .to_sparse_csr()"
             )
+        if graph.is_complex():
+            raise TypeError(f"{op}: graph must be real, got {graph.dtype}")
         # Views of a sparse CSR tensor break torch's functionalisation: work on plain aliases.
         csr = Csr(
             graph.crow_indices().detach().to(torch.int64),
@@ -86,9 +89,9 @@ def as_csr(
             graph.values().to(dtype),
         )
     elif scipy.sparse.issparse(graph):
-        matrix: Any = graph.tocsr()
-        if np.iscomplexobj(matrix):
-            raise TypeError(f"{op}: graph must be real, got {matrix.dtype}")
+        if np.iscomplexobj(graph):
+            raise TypeError(f"{op}: graph must be real, got {graph.dtype}")
+        matrix: Any = scipy_to_csr(graph, op)
         csr = Csr(
             torch.from_numpy(matrix.indptr.astype(np.int64)),
             torch.from_numpy(matrix.indices),
@@ -102,7 +105,47 @@ def as_csr(
             f"{op}: graph must be a BipartiteGraph, a torch.sparse_csr tensor or a scipy sparse "
             f"matrix, got {type(graph).__name__}"
         )
+    if isinstance(graph, Tensor) or scipy.sparse.issparse(graph):
+        _check_num_rows(op, csr.indptr.numel(), graph.shape[0])
     return csr if weight is None else replace(csr, weight=weight)
+
+
+def scipy_to_csr(matrix: Any, op: str) -> Any:
+    """Convert to scipy's CSR, after a check of what its converters trust.
+
+    The arrays of a matrix that is CSR already are not looked at: who reads them checks them.
+
+    Raises:
+        ValueError: the matrix is not 2-D, or its arrays are malformed.
+    """
+    if matrix.ndim != 2:
+        raise ValueError(f"{op}: graph must be 2-D, got {matrix.ndim}-D")
+    if matrix.format in ("csc", "bsr"):
+        try:
+            matrix.check_format(full_check=True)
+        except ValueError as error:
+            raise ValueError(f"{op}: malformed {matrix.format} matrix: {error}") from error
+    elif matrix.format == "coo":
+        for axis, (name, ids) in enumerate((("row", matrix.row), ("col", matrix.col))):
+            if len(ids) != len(matrix.data):
+                raise ValueError(
+                    f"{op}: malformed coo matrix: {name} has {len(ids)} elements, "
+                    f"data has {len(matrix.data)}"
+                )
+            if len(ids) and (ids.min() < 0 or ids.max() >= matrix.shape[axis]):
+                raise ValueError(
+                    f"{op}: malformed coo matrix: {name} must be in [0, {matrix.shape[axis]}), "
+                    f"got {ids.min()} to {ids.max()}"
+                )
+    return matrix.tocsr()
+
+
+def _check_num_rows(op: str, length: int, num_rows: int) -> None:
+    """Raise where row pointers are not as many as the shape says."""
+    if length != num_rows + 1:
+        raise ValueError(
+            f"{op}: graph has {num_rows} rows but {length} row pointers, expected {num_rows + 1}"
+        )
 
 
 def transpose(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ltgnn import _library as _library
+from ltgnn.ops.fake import require_one_device
 
 
 def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
@@ -92,7 +93,8 @@ def loss_and_grad(
     return result
 
 
-def _fake(x: Tensor, *_others: Any) -> tuple[Tensor, Tensor]:
+def _fake(x: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
+    require_one_device("loss", x, *others)
     return x.new_empty((), dtype=torch.float64), torch.empty_like(x)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import SupportsCsr
+from ltgnn.ops.fake import require_one_device
 
 
 @dataclass
@@ -67,10 +68,11 @@ def ltgnn_forward_(
     Complexity: O(num_targets * fanout * dim).
     """
     csr = graph.csr(dtype=tables.e0.dtype, self_loops=self_loops, normalized=True)
-    out, h = torch.ops.ltgnn.ltgnn_forward_(
-        csr.indptr, csr.indices, csr.row_scale, rows, tables.e0, tables.z, tables.delta,
-        tables.history_sum, tables.g, alpha, c0, fanout, seed, self_loops,
-    )  # fmt: skip
+    with torch.no_grad():  # else torch makes up a gradient function that only warns
+        out, h = torch.ops.ltgnn.ltgnn_forward_(
+            csr.indptr, csr.indices, csr.row_scale, rows, tables.e0, tables.z, tables.delta,
+            tables.history_sum, tables.g, alpha, c0, fanout, seed, self_loops,
+        )  # fmt: skip
     return out, h
 
 
@@ -117,10 +119,13 @@ def ltgnn_update_(
 def _(indptr: Tensor, indices: Tensor, scale: Any, rows: Tensor, e0: Tensor, z: Any,
       delta: Tensor, history_sum: Tensor, g: Any, alpha: float, c0: float, fanout: int, seed: int,
       self_loops: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+    require_one_device(
+        "ltgnn_forward_", indptr, indices, scale, rows, e0, z, delta, history_sum, g
+    )
     targets, dim = rows.shape[0], delta.shape[1]
     return delta.new_empty((targets, dim)), delta.new_empty((targets if g is not None else 0, dim))
 
 
 @torch.library.register_fake("ltgnn::ltgnn_update_")
-def _(*_arguments: Any) -> None:
-    return None
+def _(*arguments: Any) -> None:
+    require_one_device("ltgnn_update_", *arguments)

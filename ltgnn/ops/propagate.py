@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library  # registers the operators
 from ltgnn.ops.csr import GraphLike, as_csr, inverse_permutation, transpose
+from ltgnn.ops.fake import require_one_device
 
 
 def propagate(
@@ -79,17 +80,19 @@ def propagate(
 def _(indptr: Tensor, indices: Tensor, weight: Any, row_scale: Any, col_scale: Any, x: Tensor,
       x0: Any, alpha: float, self_loops: bool, t_indptr: Any, t_indices: Any, t_perm: Any,
       ) -> Tensor:  # fmt: skip
+    require_one_device("propagate", indptr, indices, weight, row_scale, col_scale, x, x0)
     return x.new_empty((indptr.shape[0] - 1, x.shape[1]))
 
 
 @torch.library.register_fake("ltgnn::propagate_out")
-def _(*_arguments: Any) -> None:
-    return None
+def _(*arguments: Any) -> None:
+    require_one_device("propagate", *arguments)
 
 
 @torch.library.register_fake("ltgnn::edge_dot")
 def _(indptr: Tensor, indices: Tensor, row_scale: Any, col_scale: Any, g: Tensor, x: Tensor,
       factor: float) -> Tensor:  # fmt: skip
+    require_one_device("edge_dot", indptr, indices, row_scale, col_scale, g, x)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     return x.new_empty((indices.shape[0],), dtype=dtype)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import GraphLike, SupportsCsr, as_csr
+from ltgnn.ops.fake import require_one_device
 
 
 def sample_aggregate(
@@ -60,10 +61,11 @@ def sample_aggregate(
             "sample_aggregate: a graph with stored edge values cannot be sampled; "
             "pass a BipartiteGraph or a Csr without weight"
         )
-    result: Tensor = torch.ops.ltgnn.sample_aggregate(
-        csr.indptr, csr.indices, csr.row_scale, csr.col_scale, rows, x, history, history_sum,
-        None, fanout, seed, self_loops,
-    )[0]  # fmt: skip
+    with torch.no_grad():  # else torch makes up a gradient function that only warns
+        result: Tensor = torch.ops.ltgnn.sample_aggregate(
+            csr.indptr, csr.indices, csr.row_scale, csr.col_scale, rows, x, history, history_sum,
+            None, fanout, seed, self_loops,
+        )[0]  # fmt: skip
     return result
 
 
@@ -100,6 +102,7 @@ def sample_neighbors(graph: SupportsCsr, rows: Tensor, *, fanout: int, seed: int
 @torch.library.register_fake("ltgnn::sample_neighbors")
 def _(indptr: Tensor, indices: Tensor, rows: Tensor, num_cols: int, fanout: int, seed: int,
       ) -> Tensor:  # fmt: skip
+    require_one_device("sample_neighbors", indptr, indices, rows)
     return rows.new_empty((rows.shape[0], fanout))
 
 
@@ -107,5 +110,9 @@ def _(indptr: Tensor, indices: Tensor, rows: Tensor, num_cols: int, fanout: int,
 def _(indptr: Tensor, indices: Tensor, row_scale: Any, col_scale: Any, rows: Tensor, x: Tensor,
       history: Any, history_sum: Any, second: Any, fanout: int, seed: int, self_loops: bool,
       ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    require_one_device(
+        "sample_aggregate", indptr, indices, row_scale, col_scale, rows, x, history, history_sum,
+        second,
+    )  # fmt: skip
     targets, dim = rows.shape[0], x.shape[1]
     return x.new_empty((targets, dim)), x.new_empty((targets if second is not None else 0, dim))

@@ -305,6 +305,8 @@ def stops(tmp_path: Path, make: Callable[[], BaseException]) -> list[int]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # neither the old nor the new one may be damaged
             values.append(saved_value(run))
+        for path in run.glob("checkpoint-*"):  # never half a one under a final name
+            checkpoint._read(path)
         # Whatever was left behind is cleared by the next save.
         save(run, small(4), {})
         assert saved_value(run) == 4
@@ -318,6 +320,32 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     assert len(values) >= 14, values
     assert values == sorted(values)  # old before the rename, new from there on
     assert set(values) == {2, 3}
+
+
+def test_everything_is_on_disk_before_it_is_relied_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def record_fsync(handle: int) -> None:
+        events.append("fsync " + Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        fsync(handle)
+
+    def record_replace(old: Path, new: Path) -> None:
+        events.append(f"rename to {new.name}")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    save(tmp_path / "run", small(), {})
+    assert events == [
+        "fsync tensors.safetensors",
+        "fsync manifest.json",
+        "fsync .tmp-checkpoint-000000",
+        "rename to checkpoint-000000",
+        "fsync run",
+    ]
 
 
 def test_a_full_disk_at_any_step_leaves_the_old_or_the_new(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-// From the codes in a parameter struct to template arguments, once for all CPU kernels.
+// From the codes in a parameter struct to template arguments, once for all kernels of both backends.
 #pragma once
 
+#include <cstdint>
+
 #include "core/dtype.h"
-#include "core/lanes.h"
 
 namespace ltgnn {
-namespace LTGNN_ISA {
 
 template <class T>
 struct TypeTag {
@@ -30,5 +30,4 @@ auto dispatch_storage(DType type, const Body& body) {
   return type == DType::kBFloat16 ? body(TypeTag<BFloat16>{}) : dispatch_float(type, body);
 }
 
-}  // namespace LTGNN_ISA
 }  // namespace ltgnn

@@ -1,0 +1,47 @@
+// The schedule of a kernel over rows: a group of 1 to 32 lanes walks one row after another, grid-stride, so
+// that any number of rows fits any grid. All counts are 64-bit.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace ltgnn::cuda {
+
+// Few threads a block: a block is done when its longest row is, and its place is then free for the next.
+constexpr int kThreadsPerBlock = 128;
+// At most 48 registers a thread: 40 of 64 warps resident, each with several gathers in flight. Left to itself
+// ptxas squeezes some kernels into 32 and spills.
+constexpr int kBlocksPerProcessor = 10;
+
+// The smallest group that covers a row in one pass of `width` columns a lane, up to a whole warp.
+inline int lanes_for(int64_t dim, int width) {
+  int lanes = 1;
+  while (lanes < 32 && int64_t{lanes} * width < dim) lanes *= 2;
+  return lanes;
+}
+
+inline unsigned blocks_for(int64_t num_rows, int lanes) {
+  constexpr int64_t kMaxBlocks = int64_t{1} << 30;
+  const int64_t rows_per_block = kThreadsPerBlock / lanes;
+  const int64_t blocks = (num_rows + rows_per_block - 1) / rows_per_block;
+  return static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
+}
+
+// Calls body(row, lane) for every row of this thread's group. All lanes of a group make the same calls.
+template <class Body>
+__device__ __forceinline__ void for_each_row(int64_t num_rows, int lanes, const Body& body) {
+  const int64_t thread = int64_t{blockIdx.x} * kThreadsPerBlock + threadIdx.x;
+  const int64_t step = int64_t{gridDim.x} * kThreadsPerBlock / lanes;
+  const int lane = static_cast<int>(threadIdx.x) & (lanes - 1);
+  for (int64_t row = thread / lanes; row < num_rows; row += step) body(row, lane);
+}
+
+inline void check(const char* what, cudaError_t status) {
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string(what) + ": CUDA reported " + cudaGetErrorString(status));
+}
+
+}  // namespace ltgnn::cuda

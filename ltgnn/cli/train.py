@@ -1,0 +1,105 @@
+"""`ltgnn train`: train a model, evaluate it, save it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from ltgnn.cli.common import add_threads, parse_numbers, print_metrics, use_threads
+from ltgnn.cli.recommend import print_recommendations
+from ltgnn.data import read, synthetic
+from ltgnn.models import MODELS
+from ltgnn.training import TrainConfig
+from ltgnn.training import experiment as experiments
+from ltgnn.training.experiment import Experiment, open_run
+from ltgnn.training.run_dir import write_json
+
+HELP = "train a model on files or on the built-in data, evaluate it, save it"
+
+
+def build_parser() -> ArgumentParser:
+    """Flags of the command; each model's settings are in a group of the model's name."""
+    parser = ArgumentParser(description=HELP)
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these")
+    parser.add_argument("--data", type=str | None, default=None, help="file or folder; none: built-in")
+    parser.add_argument("--model", choices=sorted(MODELS), default="ltgnn")
+    parser.add_argument("--out", type=str | None, default=None, help="run folder; none: under runs/")
+    parser.add_argument("--overwrite", type=bool, default=False, help="discard a run that is in --out")
+    parser.add_argument("--resume", type=str | None, default=None, metavar="RUN",
+                        help="go on with an interrupted run; all else comes from it")  # fmt: skip
+    parser.add_argument("--json", type=str | None, default=None, help="write the result here too")
+    parser.add_argument("--progress", type=bool, default=True, help="show progress bars")
+    add_threads(parser)
+    parser.add_class_arguments(TrainConfig)
+    parser.add_class_arguments(
+        Experiment, skip={"data", "data_options", "model", "settings", "train", "ks"}
+    )
+    parser.add_argument("--ks", type=str, default="5,10,20,50", help="cut-offs of the metrics")
+    parser.add_function_arguments(read, "read", skip={"path"})
+    parser.add_function_arguments(synthetic, "synthetic")
+    for name, model in MODELS.items():
+        parser.add_class_arguments(model.config_type, name)
+    return parser
+
+
+def run_folder(args: Namespace) -> Path:
+    """--out, or a new folder under runs/ that tells data and model."""
+    if args.out is not None:
+        return Path(args.out)
+    data = Path(args.data).name.partition(".")[0] if args.data else "synthetic"
+    return Path("runs") / f"{data}-{args.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def experiment_of(args: Namespace) -> Experiment:
+    """What the flags ask for."""
+    fields = TrainConfig.__dataclass_fields__
+    return Experiment(
+        data=args.data,
+        data_options=dict((args.read if args.data else args.synthetic).as_dict()),
+        model=args.model,
+        settings=args[args.model].as_dict(),
+        train=TrainConfig(**{name: args[name] for name in fields}),
+        protocol=args.protocol,
+        valid_fraction=args.valid_fraction,
+        ks=parse_numbers("--ks", args.ks),
+    )
+
+
+def run_command(args: Namespace) -> tuple[Path, dict[str, Any]]:
+    """Do the run, or take it up again."""
+    if args.resume is not None:
+        return Path(args.resume), experiments.resume(args.resume, progress=args.progress)
+    folder = run_folder(args)
+    experiment = experiment_of(args)
+    return folder, experiments.run(experiment, folder, overwrite=args.overwrite, progress=args.progress)
+
+
+def report(folder: Path, result: dict[str, Any]) -> None:
+    """What a person wants to see at the end."""
+    experiment, dataset = open_run(folder)
+    print(dataset.describe())
+    print(
+        f"{result['model']}: {result['epochs']} epochs in {result['train_seconds']:.1f} s "
+        f"({result['seconds_per_epoch']:.2f} s each, {result['threads']} threads), "
+        f"peak memory {result['peak_rss_mb']:.0f} MB"
+    )
+    print(f"test, epoch {result['best_epoch']} ({result['protocol_meaning']}):")
+    print_metrics(result, experiment.ks)
+    with_train = torch.unique(torch.from_numpy(dataset.train.users))[:3]
+    if len(with_train):
+        print_recommendations(folder, with_train.tolist(), 5)
+    print(f"saved in {folder}")
+
+
+def run(args: Namespace) -> None:
+    """The command."""
+    use_threads(args)
+    folder, result = run_command(args)
+    if args.json is not None:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        write_json(Path(args.json), result)
+    report(folder, result)

@@ -1,0 +1,20 @@
+"""Models: parameters and memory over one graph, behind one interface."""
+
+from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.lightgcn import LightGCN, LightGCNConfig
+from ltgnn.models.ltgnn import LTGNN, LTGNNConfig
+from ltgnn.models.mf import MF
+from ltgnn.models.registry import MODELS, create
+
+__all__ = [
+    "LTGNN",
+    "MF",
+    "MODELS",
+    "Batch",
+    "LTGNNConfig",
+    "LightGCN",
+    "LightGCNConfig",
+    "ModelConfig",
+    "Recommender",
+    "create",
+]

@@ -1,0 +1,169 @@
+"""What every model is: a typed config, a training step, and embeddings to score with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ltgnn.graph import BipartiteGraph
+from ltgnn.ops import loss_and_grad
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Settings that all models share.
+
+    Attributes:
+        dim: width of an embedding.
+        loss: 'softmax' (in-batch softmax on cosines) or 'bpr' (one sampled negative).
+        tau: temperature of the softmax loss.
+        exponent: weight of its logarithm (1: plain; else the bilateral form).
+        lr: Adam's learning rate.
+        l2: weight of the L2 term `l2 / 2 * |e0_r|^2 / batch` of each occurrence of a row in a batch.
+        init: 'xavier' (uniform) or 'normal' (standard deviation 0.1).
+    """
+
+    dim: int = 64
+    loss: Literal["softmax", "bpr"] = "softmax"
+    tau: float = 0.12
+    exponent: float = 0.84
+    lr: float = 1e-3
+    l2: float = 1e-5
+    init: Literal["xavier", "normal"] = "xavier"
+
+    def __post_init__(self) -> None:
+        self._require("dim", self.dim >= 1, "at least 1")
+        self._require("loss", self.loss in ("softmax", "bpr"), "'softmax' or 'bpr'")
+        self._require("tau", self.tau > 0, "positive")
+        self._require("lr", self.lr >= 0, "not negative")
+        self._require("l2", self.l2 >= 0, "not negative")
+        self._require("init", self.init in ("xavier", "normal"), "'xavier' or 'normal'")
+
+    def _require(self, name: str, condition: bool, expected: str) -> None:
+        if not condition:
+            raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees.
+
+    Attributes:
+        users, items: [batch], int64: observed pairs, item numbers from 0.
+        negatives: [batch], int64, an item that the user lacks; None for losses that need none.
+        seed: what the step's own sampling draws from.
+        learning_rate_factor: factor of the config's learning rate, from the trainer's schedule.
+    """
+
+    users: Tensor
+    items: Tensor
+    negatives: Tensor | None
+    seed: int
+    learning_rate_factor: float = 1.0
+
+
+class Recommender(nn.Module, ABC):
+    """A model over the nodes of one graph: users first, then items.
+
+    All that training changes lives in `state_dict()`: the embeddings `e0`, Adam's moments, the step counter,
+    and whatever memory a model adds. Gradients are computed by the model itself, in closed form.
+    """
+
+    name: ClassVar[str]
+    config_type: ClassVar[type[ModelConfig]] = ModelConfig
+
+    def __init__(self, graph: BipartiteGraph, config: ModelConfig, *, seed: int = 0) -> None:
+        super().__init__()
+        if not isinstance(config, self.config_type):
+            raise TypeError(
+                f"{self.name}: config must be {self.config_type.__name__}, "
+                f"got {type(config).__name__}"
+            )
+        self.graph = graph
+        self.config: Any = config
+        e0 = _initial(graph, config, seed)
+        self.e0 = nn.Parameter(e0, requires_grad=False)
+        self.register_buffer("adam_m", torch.zeros_like(e0))
+        self.register_buffer("adam_v", torch.zeros_like(e0))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def needs_negatives(self) -> bool:
+        """Whether batches must carry sampled negatives."""
+        return bool(self.config.loss == "bpr")
+
+    def start_epoch(self, epoch: int) -> None:
+        """Called before the first batch of each epoch (from 1)."""
+
+    @abstractmethod
+    def training_step(self, batch: Batch) -> Tensor:
+        """Learn from one batch and return its mean loss, a scalar float64 without the L2 term."""
+
+    @abstractmethod
+    def node_embeddings(self) -> Tensor:
+        """[num_nodes, dim]: what inner products score, in inference form."""
+
+    @torch.no_grad()
+    def embeddings(self) -> tuple[Tensor, Tensor]:
+        """(users [num_users, dim], items [num_items, dim]); a pair's score is their inner product."""
+        nodes = self.node_embeddings()
+        return nodes[: self.graph.num_users], nodes[self.graph.num_users :]
+
+    # ---- for subclasses ----
+
+    def _targets(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The batch's distinct nodes.
+
+        Returns:
+            (rows [T] int64, sorted; positions [3 or 2, batch] of users, items and negatives in rows;
+            l2 [T], the weight of each row's L2 term).
+        """
+        offset = self.graph.num_users
+        parts = [batch.users, batch.items + offset]
+        if batch.negatives is not None:
+            parts.append(batch.negatives + offset)
+        rows, positions, counts = torch.unique(
+            torch.cat(parts), return_inverse=True, return_counts=True
+        )
+        l2 = counts.to(self.e0.dtype) * (self.config.l2 / max(1, len(batch.users)))
+        return rows, positions.view(len(parts), -1), l2
+
+    def _loss_and_grad(self, out: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """The configured loss over rows `out`, and its gradient for them."""
+        negatives = positions[2] if self.needs_negatives else None
+        return loss_and_grad(
+            out, positions[0], positions[1], negatives,
+            tau=self.config.tau, exponent=self.config.exponent,
+        )  # fmt: skip
+
+    def _next_step(self, batch: Batch) -> dict[str, Any]:
+        """Count this step; Adam's arguments for it."""
+        self.step += 1
+        return {"step": int(self.step), "lr": self.config.lr * batch.learning_rate_factor}
+
+
+def _initial(graph: BipartiteGraph, config: ModelConfig, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    e0 = torch.empty(graph.num_nodes, config.dim)
+    if config.init == "normal":
+        return e0.normal_(0.0, 0.1, generator=generator)
+    # Users and items are two tables, each with its own Xavier bound (Glorot and Bengio, 2010).
+    for part in (e0[: graph.num_users], e0[graph.num_users :]):
+        bound = (6.0 / max(1, part.shape[0] + config.dim)) ** 0.5
+        part.uniform_(-bound, bound, generator=generator)
+    return e0
+
+
+def config_from_dict(config_type: type[ModelConfig], values: dict[str, Any]) -> ModelConfig:
+    """A config from plain values; ValueError names settings that do not exist."""
+    known = {field.name for field in fields(config_type)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"{config_type.__name__} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+        )
+    return config_type(**values)

@@ -1,0 +1,215 @@
+"""LTGNN: linear-time graph neural network (Zhang et al., WWW 2024, arXiv 2402.13973)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ltgnn.graph import BipartiteGraph
+from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.ops import (
+    LtgnnTables,
+    adam_,
+    ltgnn_forward_,
+    ltgnn_update_,
+    propagate,
+    sample_neighbors,
+)
+
+
+@dataclass(frozen=True)
+class LTGNNConfig(ModelConfig):
+    """LTGNN's settings. The defaults are what measured best on Gowalla; the paper's are in the README.
+
+    Attributes:
+        depth: 'one_hop': z = (1 - alpha) A E0 + alpha E0, where nothing stored goes stale; 'fixed_point': all
+            hops, Z = (1 - alpha) A Z + alpha E0, by one sampled step from the stored Z in each batch.
+        alpha: teleport probability: how much of a node's own embedding stays.
+        fanout: neighbours sampled for each target row; rows with no more are exact.
+        refresh_every: steps between exact refreshes of the memory; 0 for once an epoch.
+        gradient_memory: send neighbours' stored gradients on (the paper's backward); without it a row learns from
+            its own gradient only.
+        self_loops: propagate over A + I.
+        c0, c1, c2: output adjustment: parts of E0, of A E0 and of the stationary part that are taken out.
+        inference: for 'fixed_point', 'sweeps' (exact steps from E0), 'stored' (Z as it stands) or 'solve' (exact
+            steps until nothing moves by more than tol); one hop is always computed exactly.
+        sweeps, tol: their number, and that bound.
+        start_sweeps: exact steps that make the first Z.
+        faithful: do as the authors' code does where it departs from the equations: stored gradients are scaled by
+            1 - c0, and Adam also moves sampled neighbours that have no gradient.
+    """
+
+    depth: Literal["one_hop", "fixed_point"] = "one_hop"
+    alpha: float = 0.55
+    fanout: int = 15
+    refresh_every: int = 0
+    gradient_memory: bool = False
+    self_loops: bool = False
+    c0: float = 0.0
+    c1: float = 0.0
+    c2: float = 0.0
+    inference: Literal["sweeps", "stored", "solve"] = "sweeps"
+    sweeps: int = 3
+    tol: float = 1e-5
+    start_sweeps: int = 7
+    faithful: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("depth", self.depth in ("one_hop", "fixed_point"), "'one_hop' or 'fixed_point'")
+        self._require("alpha", 0 < self.alpha <= 1, "in (0, 1]")
+        self._require("fanout", 0 <= self.fanout <= 256, "in [0, 256]")
+        self._require("refresh_every", self.refresh_every >= 0, "not negative")
+        self._require("sweeps", self.sweeps >= 0, "not negative")
+        self._require("start_sweeps", self.start_sweeps >= 0, "not negative")
+        self._require("tol", self.tol > 0, "positive")
+        for name in ("c0", "c1", "c2"):
+            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        self._require("c2", self.c0 + self.c1 + self.c2 < 1, "such that c0 + c1 + c2 < 1")
+        self._require(
+            "inference",
+            self.inference in ("sweeps", "stored", "solve"),
+            "'sweeps', 'stored' or 'solve'",
+        )
+        self._require(
+            "faithful",
+            not self.faithful or (self.depth == "fixed_point" and self.gradient_memory),
+            "False unless depth is 'fixed_point' and gradient_memory is on",
+        )
+
+
+class LTGNN(Recommender):
+    """One propagation layer a step over stored embeddings: O(batch * fanout * dim) a step.
+
+    Memory tables (all in the state): `delta` = source - history and `history_sum` = A history, where source is
+    Z for the fixed point and E0 for one hop; `z`; `g`, the gradient memory.
+    """
+
+    name: ClassVar[str] = "ltgnn"
+    config_type: ClassVar[type[ModelConfig]] = LTGNNConfig
+    config: LTGNNConfig
+    z: Tensor | None
+    g: Tensor | None
+    delta: Tensor
+    history_sum: Tensor
+    adjustment: Tensor | None
+
+    def __init__(self, graph: BipartiteGraph, config: LTGNNConfig, *, seed: int = 0) -> None:
+        super().__init__(graph, config, seed=seed)
+        deep = config.depth == "fixed_point"
+        e0 = self.e0.detach()
+        adjusted = config.c1 > 0 or config.c2 > 0
+        self.register_buffer("z", self._sweep(e0, config.start_sweeps) if deep else None)
+        self.register_buffer("g", torch.zeros_like(e0) if config.gradient_memory else None)
+        self.register_buffer("delta", torch.zeros_like(e0))
+        self.register_buffer("history_sum", torch.empty_like(e0))
+        self.register_buffer("adjustment", torch.empty_like(e0) if adjusted else None)
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Make the history exact: history <- source, so delta <- 0, and history_sum <- A source."""
+        source = self.e0 if self.z is None else self.z
+        propagate(self.graph, source, self_loops=self.config.self_loops, out=self.history_sum)
+        self.delta.zero_()
+        if self.adjustment is not None:
+            self.adjustment.copy_(self._adjustment())
+
+    def start_epoch(self, epoch: int) -> None:
+        """Refresh once an epoch, unless `refresh_every` says otherwise."""
+        if self.config.refresh_every == 0:
+            self.refresh()
+
+    @torch.no_grad()
+    def training_step(self, batch: Batch) -> Tensor:
+        """See the base class; csrc/kernels/ltgnn_step.h has the equations."""
+        c = self.config
+        if c.refresh_every and int(self.step) % c.refresh_every == 0:
+            self.refresh()
+        tables = LtgnnTables(
+            self.e0.data, self.adam_m, self.adam_v, self.delta, self.history_sum, self.z, self.g
+        )
+        rows, positions, l2 = self._targets(batch)
+        out, h = ltgnn_forward_(
+            self.graph, tables, rows, alpha=c.alpha, c0=c.c0, fanout=c.fanout, seed=batch.seed,
+            self_loops=c.self_loops,
+        )  # fmt: skip
+        rest = 1.0
+        if self.adjustment is not None:
+            # The native step divides by 1 - c0; put the other two terms in, here and in the gradient. What they
+            # send to other rows' E0 is left out, as everything is that leaves the target rows.
+            rest = (1 - c.c0) / (1 - c.c0 - c.c1 - c.c2)
+            out = (out - self.adjustment[rows] / (1 - c.c0)) * rest
+        loss, grad = self._loss_and_grad(out, positions)
+        step = self._next_step(batch)
+        ltgnn_update_(
+            tables, rows, grad * rest if rest != 1.0 else grad, h, alpha=c.alpha, c0=c.c0, l2=l2,
+            faithful=c.faithful, **step,
+        )  # fmt: skip
+        if c.faithful:
+            self._move_sampled_neighbors(rows, batch.seed, step)
+        return loss
+
+    @torch.no_grad()
+    def node_embeddings(self) -> Tensor:
+        """Adjusted outputs of the inference that the config chose."""
+        c = self.config
+        e0 = self.e0.detach()
+        if self.z is None:
+            z = self._sweep(e0, 1)
+        elif c.inference == "stored":
+            z = self.z
+        elif c.inference == "sweeps":
+            z = self._sweep(e0, c.sweeps)
+        else:
+            z = self._solve(self.z)
+        rest = 1 - c.c0 - c.c1 - c.c2
+        if rest == 1:
+            return z
+        adjusted = z - c.c0 * e0
+        if self.adjustment is not None:
+            adjusted -= self._adjustment()
+        return adjusted / rest
+
+    def _sweep(self, z: Tensor, times: int) -> Tensor:
+        """Exact steps of the fixed point, from z."""
+        for _ in range(times):
+            z = propagate(
+                self.graph, z, x0=self.e0.detach(), alpha=self.config.alpha,
+                self_loops=self.config.self_loops,
+            )  # fmt: skip
+        return z
+
+    def _solve(self, z: Tensor) -> Tensor:
+        """Exact steps until no entry moves by more than tol: each shrinks the error by 1 - alpha."""
+        while True:
+            following = self._sweep(z, 1)
+            # Largest change, also NaN-proof: a NaN compares false and ends the loop.
+            moved = (following - z).abs().max().item() if z.numel() else 0.0
+            z = following
+            if not moved > self.config.tol:
+                return z
+
+    def _adjustment(self) -> Tensor:
+        """c1 A E0 + c2 zinf; zinf = q q' E0, q the unit vector along the square roots of the degrees."""
+        c = self.config
+        e0 = self.e0.detach()
+        result = torch.zeros_like(e0)
+        if c.c1:
+            result += c.c1 * propagate(self.graph, e0, self_loops=c.self_loops)
+        if c.c2:
+            q = (self.graph.degrees + float(c.self_loops)).to(e0.dtype).sqrt()
+            q /= q.norm().clamp(min=1e-12)
+            result += c.c2 * torch.outer(q, q @ e0)
+        return result
+
+    def _move_sampled_neighbors(self, rows: Tensor, seed: int, step: dict[str, float]) -> None:
+        """The authors' optimiser gets zero gradients for the sampled neighbours too, so momentum moves them."""
+        sampled = sample_neighbors(self.graph, rows, fanout=self.config.fanout, seed=seed)
+        others = torch.unique(sampled[sampled >= 0])
+        others = others[~torch.isin(others, rows)]
+        zeros = self.e0.new_zeros((len(others), self.config.dim))
+        adam_(self.e0, self.adam_m, self.adam_v, zeros, rows=others, **step)

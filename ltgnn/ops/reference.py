@@ -1,0 +1,293 @@
+"""Plain-torch twins of the native operators: what each computes, and the oracle of the tests.
+
+A twin takes the arguments of the operator in csrc/library.cpp under the same names. It is written
+to be read, not to be fast, works in any floating dtype, and refuses an index that is out of range.
+Where an operator returns a gradient, its twin returns only the value: autograd does the rest.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, normalize
+
+_MASK = 0xFFFFFFFF
+
+
+def take(table: Tensor, ids: Tensor) -> Tensor:
+    """`table[ids]`, but a negative id is an error, not a count from the end."""
+    if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= len(table)):
+        raise IndexError(f"ids must be in [0, {len(table)}), got {ids.min()} to {ids.max()}")
+    return table[ids.long()]
+
+
+def edge_rows(indptr: Tensor, indices: Tensor) -> Tensor:
+    """[num_edges]: the row of each edge; raises where `indptr` describes no matrix."""
+    if int(indptr[0]) != 0 or int(indptr[-1]) != len(indices) or bool((indptr.diff() < 0).any()):
+        raise ValueError("indptr must run from 0 to the number of edges and never decrease")
+    return torch.repeat_interleave(torch.arange(len(indptr) - 1), indptr.diff())
+
+
+def propagate(
+    indptr: Tensor,
+    indices: Tensor,
+    weight: Tensor | None,
+    row_scale: Tensor | None,
+    col_scale: Tensor | None,
+    x: Tensor,
+    x0: Tensor | None,
+    alpha: float,
+    self_loops: bool,
+    t_indptr: Tensor | None = None,
+    t_indices: Tensor | None = None,
+    t_perm: Tensor | None = None,
+) -> Tensor:
+    """`(1 - alpha) A x + alpha x0`; see csrc/kernels/propagate.h."""
+    rows = edge_rows(indptr, indices)
+    scaled = x if col_scale is None else x * col_scale[:, None]
+    messages = take(scaled, indices)
+    if weight is not None:
+        messages = messages * weight[:, None]
+    y = x.new_zeros(len(indptr) - 1, x.shape[1]).index_add(0, rows, messages.to(x.dtype))
+    if self_loops:
+        y = y + scaled
+    if row_scale is not None:
+        y = y * row_scale[:, None]
+    y = (1.0 - alpha) * y
+    return (y if x0 is None else y + alpha * x0).to(x.dtype)
+
+
+def edge_dot(
+    indptr: Tensor,
+    indices: Tensor,
+    row_scale: Tensor | None,
+    col_scale: Tensor | None,
+    g: Tensor,
+    x: Tensor,
+    factor: float,
+) -> Tensor:
+    """`factor * row_scale[r] * col_scale[c] * <g[r], x[c]>` for each edge (r, c)."""
+    rows = edge_rows(indptr, indices)
+    dots = factor * (take(g, rows) * take(x, indices)).sum(1)
+    if row_scale is not None:
+        dots = dots * take(row_scale, rows)
+    return dots if col_scale is None else dots * take(col_scale, indices)
+
+
+def philox(seed: int, stream: int, counter: int) -> list[int]:
+    """Philox4x32-10 (Salmon et al., SC 2011): four 32-bit words of stream `stream`."""
+    c = [counter & _MASK, counter >> 32 & _MASK, stream & _MASK, stream >> 32 & _MASK]
+    k = [seed & _MASK, seed >> 32 & _MASK]
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [q >> 32 ^ c[1] ^ k[0], q & _MASK, p >> 32 ^ c[3] ^ k[1], p & _MASK]
+        k = [(k[0] + 0x9E3779B9) & _MASK, (k[1] + 0xBB67AE85) & _MASK]
+    return c
+
+
+def _draw(seed: int, stream: int, number: int, bound: int) -> int:
+    """Draw `number` of a stream, in [0, bound)."""
+    return philox(seed, stream, number // 4)[number % 4] * bound >> 32
+
+
+def _sample_positions(degree: int, fanout: int, seed: int, row: int) -> list[int]:
+    """Floyd's sample without replacement of positions in a row; the whole row if it is short."""
+    if degree <= fanout:
+        return list(range(degree))
+    picks: list[int] = []
+    for k in range(fanout):
+        last = degree - fanout + k
+        pick = _draw(seed, row, k, last + 1)
+        picks.append(last if pick in picks else pick)
+    return picks
+
+
+def _row(indptr: Tensor, indices: Tensor, row: int) -> Tensor:
+    """The indices of one row, after checks."""
+    if int(indptr[0]) != 0 or int(indptr[-1]) != len(indices):
+        raise ValueError("indptr must run from 0 to the number of edges")
+    begin, end = take(indptr[:-1], torch.tensor([row])).item(), int(indptr[row + 1])
+    if not 0 <= begin <= end <= len(indices):
+        raise ValueError(f"row {row} runs from {begin} to {end}, of {len(indices)}")
+    return indices[int(begin) : end].long()
+
+
+def sample_neighbors(
+    indptr: Tensor, indices: Tensor, rows: Tensor, num_cols: int, fanout: int, seed: int
+) -> Tensor:
+    """[num_targets, fanout]: the neighbours drawn for each row; -1 past the end of a short row."""
+    out = torch.full((len(rows), fanout), -1)
+    columns = torch.arange(num_cols)
+    for k, row in enumerate(rows.tolist()):
+        neighbors = _row(indptr, indices, row)
+        picks = _sample_positions(len(neighbors), fanout, seed, row)
+        out[k, : len(picks)] = take(columns, neighbors[picks])
+    return out
+
+
+def sample_aggregate(
+    indptr: Tensor,
+    indices: Tensor,
+    row_scale: Tensor | None,
+    col_scale: Tensor | None,
+    rows: Tensor,
+    x: Tensor,
+    history: Tensor | None,
+    history_sum: Tensor | None,
+    second: Tensor | None,
+    fanout: int,
+    seed: int,
+    self_loops: bool,
+) -> tuple[Tensor, Tensor]:
+    """Sampled, variance-reduced rows of `A x`, and of `A second` over the same neighbours."""
+    neighbors = sample_neighbors(indptr, indices, rows, len(x), fanout, seed)
+    degrees = take(indptr.diff(), rows)
+    # A missing neighbour (-1) takes part as node 0 with weight 0, but node 0 may hold a NaN: mask.
+    drawn = neighbors >= 0
+    share = degrees.double() / drawn.sum(1).clamp(min=1)
+
+    def aggregate(table: Tensor) -> Tensor:
+        scaled = table if col_scale is None else table * col_scale[:, None]
+        gathered = scaled.new_zeros(*neighbors.shape, table.shape[1])
+        gathered[drawn] = scaled[neighbors[drawn]]
+        y = gathered.sum(1) * share.to(table.dtype)[:, None]
+        if self_loops:
+            y = y + take(scaled, rows)
+        return y if row_scale is None else y * row_scale[rows][:, None]
+
+    out = aggregate(x if history is None else x - history)
+    if history_sum is not None:
+        out = out + history_sum[rows]
+    return out, x.new_empty(0, x.shape[1]) if second is None else aggregate(second)
+
+
+def negative_sample(
+    indptr: Tensor, indices: Tensor, users: Tensor, num_items: int, seed: int
+) -> Tensor:
+    """[num_draws]: for draw k, a uniform member of the items that users[k] lacks; -1 for none."""
+    out = torch.full((len(users),), -1)
+    for k, user in enumerate(users.tolist()):
+        owned = set(_row(indptr, indices, user).tolist())
+        missing = [item for item in range(num_items) if item not in owned]
+        if missing:
+            out[k] = missing[_draw(seed, k, 0, len(missing))]
+    return out
+
+
+def is_negative(
+    indptr: Tensor, indices: Tensor, users: Tensor, items: Tensor, num_items: int
+) -> Tensor:
+    """[num_draws], bool: items[k] is one that users[k] lacks, or -1 where there is none.
+
+    Example:
+        >>> indptr, indices = torch.tensor([0, 1, 3]), torch.tensor([0, 0, 1])
+        >>> is_negative(indptr, indices, torch.tensor([0, 0, 1]), torch.tensor([1, 0, -1]), 2)
+        tensor([ True, False,  True])
+    """
+    owned = [set(_row(indptr, indices, user).tolist()) for user in users.tolist()]
+    return torch.tensor(
+        [
+            len(own) == num_items if item == -1 else 0 <= item < num_items and item not in own
+            for own, item in zip(owned, items.tolist(), strict=True)
+        ],
+        dtype=torch.bool,
+    )
+
+
+def adam_(
+    param: Tensor,
+    m: Tensor,
+    v: Tensor,
+    grad: Tensor,
+    rows: Tensor | None,
+    l2: Tensor | None,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> None:
+    """Adam on the whole table or on `rows` of it, in place, with L2 in the gradient."""
+    rows = torch.arange(len(param)) if rows is None else rows
+    if l2 is not None:
+        grad = grad + l2[:, None] * take(param, rows)
+    m[rows] = beta1 * take(m, rows) + (1 - beta1) * grad
+    v[rows] = beta2 * take(v, rows) + (1 - beta2) * grad**2
+    corrected = v[rows] / (1 - beta2**step)
+    param[rows] -= lr / (1 - beta1**step) * m[rows] / (corrected.sqrt() + eps)
+
+
+def ltgnn_forward_(
+    indptr: Tensor,
+    indices: Tensor,
+    scale: Tensor | None,
+    rows: Tensor,
+    e0: Tensor,
+    z: Tensor | None,
+    delta: Tensor,
+    history_sum: Tensor,
+    g: Tensor | None,
+    alpha: float,
+    c0: float,
+    fanout: int,
+    seed: int,
+    self_loops: bool,
+) -> tuple[Tensor, Tensor]:
+    """One sampled step of the fixed point on distinct `rows`; writes z, if given, and delta."""
+    x, h = sample_aggregate(
+        indptr, indices, scale, scale, rows, delta, None, history_sum, g, fanout, seed, self_loops
+    )
+    z_new = (1 - alpha) * x + alpha * e0[rows]
+    if z is not None:
+        delta[rows] += z_new - z[rows]
+        z[rows] = z_new
+    return (z_new - c0 * e0[rows]) / (1 - c0), h
+
+
+def ltgnn_update_(
+    rows: Tensor,
+    grad: Tensor,
+    h: Tensor | None,
+    e0: Tensor,
+    m: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    delta: Tensor | None,
+    l2: Tensor | None,
+    alpha: float,
+    c0: float,
+    faithful: bool,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> None:
+    """The implicit gradient of e0 on distinct `rows`, then `adam_` on them; all in place."""
+    old = take(e0, rows)
+    d = grad / (1 - c0)
+    implicit = alpha * d if h is None else alpha * d + (1 - alpha) * h
+    if g is not None:
+        g[rows] = (1 - c0) * implicit if faithful else implicit
+    adam_(e0, m, v, implicit - c0 * d, rows, l2, step, lr, beta1, beta2, eps)
+    if delta is not None:
+        delta[rows] += e0[rows] - old
+
+
+def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
+    """Mean of softplus(<x_u, x_n> - <x_u, x_p>) over the triples; 0 for none."""
+    u, p, n = take(x, users), take(x, items), take(x, negatives)
+    return -logsigmoid((u * p).sum(1) - (u * n).sum(1)).sum() / max(len(users), 1)
+
+
+def in_batch_softmax_loss(
+    x: Tensor, users: Tensor, items: Tensor, tau: float, exponent: float
+) -> Tensor:
+    """Mean of `-c_bb / tau + exponent * log sum_{j != b} exp(c_bj / tau)` over the pairs."""
+    u, v = normalize(take(x, users), dim=1), normalize(take(x, items), dim=1)
+    scores = u @ v.T / tau
+    loss = -scores.diagonal()
+    if len(users) > 1:  # a pair alone has nothing to be compared with
+        others = scores.masked_fill(torch.eye(len(users), dtype=torch.bool), -torch.inf)
+        loss = loss + exponent * others.logsumexp(1)
+    return loss.sum() / max(len(users), 1)

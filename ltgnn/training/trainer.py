@@ -1,0 +1,196 @@
+"""The training loop: epochs, evaluation, early stopping, log and checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ltgnn.models import Recommender
+from ltgnn.training import checkpoint
+from ltgnn.training.config import TrainConfig
+from ltgnn.training.samplers import PairSampler, auto_batch_size
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on: the loss or an embedding is not finite."""
+
+
+@dataclass
+class History:
+    """What happened so far; saved with each checkpoint.
+
+    Attributes:
+        epochs: one record an epoch: epoch, loss, seconds, and what was evaluated.
+        best_epoch: the epoch with the best monitored value; 0 before any.
+        best_value: that value; None before any.
+        stopped: early stopping has ended the run.
+    """
+
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float | None = None
+    stopped: bool = False
+
+    @property
+    def last_epoch(self) -> int:
+        """The number of epochs done."""
+        return len(self.epochs)
+
+    def record(self, epoch: int) -> dict[str, Any]:
+        """The record of an epoch; of one before the first, an empty one."""
+        return self.epochs[epoch - 1] if 0 < epoch <= len(self.epochs) else {}
+
+
+Evaluate = Callable[[Recommender], dict[str, dict[str, float]]]
+
+
+class Trainer:
+    """Trains one model.
+
+    With a run folder, the model and the history are saved in `last/` after each `checkpoint_every` epochs, and
+    the model of the best epoch in `best/`; `log.jsonl` gets one line an epoch. A run that was killed goes on from
+    `last/` with `resume()` to the same bits that it would have reached (CPU).
+
+    Args:
+        model: the model; trained in place.
+        config: how to train.
+        evaluate: returns metrics by split, such as `{"valid": {"recall@20": 0.1}}`. None: no evaluation.
+        monitor_split: the split whose `config.monitor` chooses the best epoch.
+        run_dir: where to save; None: nowhere.
+        progress: show progress bars.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        config: TrainConfig,
+        *,
+        evaluate: Evaluate | None = None,
+        monitor_split: str = "valid",
+        run_dir: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.evaluate = evaluate
+        self.monitor_split = monitor_split
+        self.run_dir = None if run_dir is None else Path(run_dir)
+        self.progress = progress
+        self.history = History()
+        self.sampler = PairSampler(
+            model.graph,
+            batch_size=config.batch_size or auto_batch_size(model.graph.num_edges),
+            negatives=model.needs_negatives,
+            sampling=config.sampling,
+            seed=config.seed,
+        )
+
+    def fit(self) -> History:
+        """Train up to `config.epochs` epochs, from wherever the history stands.
+
+        Raises:
+            TrainingError: the loss is not finite; the last checkpoint is left as it was.
+        """
+        while self.history.last_epoch < self.config.epochs and not self.history.stopped:
+            self._run_epoch(self.history.last_epoch + 1)
+        return self.history
+
+    def resume(self) -> None:
+        """Take up model and history from the run folder's latest good checkpoint, where there is one.
+
+        Raises:
+            CheckpointError: there are checkpoints, but none is intact.
+        """
+        if self.run_dir is None:
+            raise ValueError("resume: the trainer has no run_dir")
+        if (self.run_dir / "last").exists():
+            saved = checkpoint.load(self.run_dir / "last")
+            self.model.load_state_dict(saved.tensors)
+            self.history = History(**saved.meta["history"])
+        # The log may be ahead of the checkpoint, or end in half a line: write it anew.
+        lines = "".join(json.dumps(record) + "\n" for record in self.history.epochs)
+        path = self.run_dir / "log.jsonl"
+        scratch = path.with_suffix(".tmp")
+        scratch.write_text(lines)
+        os.replace(scratch, path)
+
+    def load_best(self) -> None:
+        """Put the best epoch's parameters into the model, where one was saved."""
+        if self.run_dir is not None and (self.run_dir / "best").exists():
+            self.model.load_state_dict(checkpoint.load(self.run_dir / "best").tensors)
+
+    # ---- one epoch ----
+
+    def _run_epoch(self, epoch: int) -> None:
+        start = time.perf_counter()
+        loss = self._train(epoch)
+        seconds = time.perf_counter() - start
+        record: dict[str, Any] = {"epoch": epoch, "loss": loss, "seconds": seconds}
+        history = self.history
+        history.epochs.append(record)
+        if self._is_evaluated(epoch):
+            start = time.perf_counter()
+            record.update(self.evaluate(self.model) if self.evaluate else {})
+            record["eval_seconds"] = time.perf_counter() - start
+            value = record.get(self.monitor_split, {}).get(self.config.monitor)
+            if value is not None and (history.best_value is None or value > history.best_value):
+                history.best_value, history.best_epoch = value, epoch
+                self._save("best")
+            evaluations = sum("eval_seconds" in other for other in history.epochs[history.best_epoch :])
+            if self.config.patience and evaluations >= self.config.patience:
+                history.stopped = True
+        if self.run_dir is not None:
+            with open(self.run_dir / "log.jsonl", "a") as log:
+                log.write(json.dumps(record) + "\n")
+        last = epoch == self.config.epochs or history.stopped
+        if last or epoch % self.config.checkpoint_every == 0:
+            self._save("last")
+
+    def _train(self, epoch: int) -> float:
+        self.model.start_epoch(epoch)
+        factor = 1.0
+        if self.config.schedule == "cosine":
+            factor = 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / self.config.epochs))
+        total = pairs = 0.0
+        with tqdm(
+            total=self.model.graph.num_edges,
+            desc=f"epoch {epoch}/{self.config.epochs}",
+            unit=" pairs",
+            unit_scale=True,
+            leave=False,
+            disable=None if self.progress else True,  # None: shown on a terminal only
+        ) as bar:
+            for batch in self.sampler.epoch(epoch, factor):
+                loss = float(self.model.training_step(batch))
+                if not math.isfinite(loss):
+                    raise TrainingError(
+                        f"the loss is {loss} in epoch {epoch}, step {int(self.model.step)}: the "
+                        "learning rate may be too high. The last checkpoint is kept"
+                    )
+                total += loss * len(batch.users)
+                pairs += len(batch.users)
+                bar.update(len(batch.users))
+        # A step's damage shows in the next step's loss: look at the tables once more before they are kept.
+        if not bool(torch.isfinite(self.model.e0).all()):
+            raise TrainingError(
+                f"an embedding is not finite after epoch {epoch}. The last checkpoint is kept"
+            )
+        return total / pairs if pairs else 0.0
+
+    def _is_evaluated(self, epoch: int) -> bool:
+        every = self.config.eval_every
+        return epoch == self.config.epochs or (every > 0 and epoch % every == 0)
+
+    def _save(self, kind: str) -> None:
+        if self.run_dir is not None:
+            meta = {"history": vars(self.history)}
+            checkpoint.save(self.run_dir / kind, self.model.state_dict(), meta)

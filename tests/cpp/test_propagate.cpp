@@ -1,0 +1,91 @@
+// propagate and edge_dot against plain loops, on every instruction set, with one to four threads.
+#include "check.h"
+#include "machine.h"
+#include "propagate_case.h"
+
+namespace ltgnn::test {
+namespace {
+
+// Large enough for several tasks (cpu/rows.h), so that threads share the work.
+constexpr int64_t kRows = 900, kCols = 900, kMaxDegree = 40;
+
+template <class T>
+void test_propagate(const CpuKernels& kernels, int64_t dim, DType index, Random& random) {
+  PropagateCase<T> test(random_graph(kRows, kCols, kMaxDegree, random), dim, dim % 3, index, random);
+  CHECK(kernels.propagate(test.params, parallel(1)) == -1);
+  int wrong = 0;
+  for (int64_t row = 0; row < kRows; ++row)
+    for (int64_t column = 0; column < dim; ++column)
+      wrong += !near(test.result(row, column), test.expected(row, column), 4 * kTolerance<T>);
+  CHECK(wrong == 0);
+  const std::vector<T> first = test.out;
+  for (int threads = 2; threads <= kMaxThreads; ++threads) {
+    test.out.assign(test.out.size(), from_double<T>(-7.0));
+    CHECK(kernels.propagate(test.params, parallel(threads)) == -1);
+    CHECK(same_bits(test.out, first));
+  }
+}
+
+template <class T>
+void test_edge_dot(const CpuKernels& kernels, int64_t dim, DType index, Random& random) {
+  using Acc = typename AccumulatorOf<T>::type;
+  const Graph graph = random_graph(kRows, kCols, kMaxDegree, random);
+  const auto g = random_values<T>(kRows * dim, random), x = random_values<T>(kCols * dim, random);
+  const auto row_scale = random_values<Acc>(kRows, random), col_scale = random_values<Acc>(kCols, random);
+  std::vector<Acc> out(static_cast<size_t>(graph.num_edges()));
+  EdgeDotParams params;
+  params.csr = graph.view(index);
+  params.type = kTypeOf<T>;
+  params.row_scale = row_scale.data();
+  params.col_scale = col_scale.data();
+  params.g = g.data();
+  params.x = x.data();
+  params.g_stride = params.x_stride = params.dim = dim;
+  params.factor = 0.75;
+  params.out = out.data();
+  CHECK(kernels.edge_dot(params, parallel(1)) == -1);
+  int wrong = 0;
+  for (size_t row = 0; row < static_cast<size_t>(kRows); ++row) {
+    for (int64_t e = graph.indptr[row]; e < graph.indptr[row + 1]; ++e) {
+      const auto c = static_cast<size_t>(graph.wide[static_cast<size_t>(e)]);
+      double sum = 0.0;
+      for (size_t i = 0; i < static_cast<size_t>(dim); ++i)
+        sum += to_double(g[row * static_cast<size_t>(dim) + i]) * to_double(x[c * static_cast<size_t>(dim) + i]);
+      sum *= 0.75 * static_cast<double>(row_scale[row]) * static_cast<double>(col_scale[c]);
+      // Sums are held in float for bfloat16 too, so its result is as good as float32's.
+      const double tolerance = std::is_same_v<T, double> ? kTolerance<double> : kTolerance<float>;
+      wrong += !near(static_cast<double>(out[static_cast<size_t>(e)]), sum, tolerance);
+    }
+  }
+  CHECK(wrong == 0);
+  const auto first = out;
+  for (int threads = 2; threads <= kMaxThreads; ++threads) {
+    CHECK(kernels.edge_dot(params, parallel(threads)) == -1);
+    CHECK(same_bits(out, first));
+  }
+}
+
+template <class T>
+void test_type(const CpuKernels& kernels, Random& random) {
+  for (const int64_t dim : {1, 7, 33, 64, 129}) {
+    for (const DType index : {DType::kInt32, DType::kInt64}) {
+      test_propagate<T>(kernels, dim, index, random);
+      test_edge_dot<T>(kernels, dim, index, random);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ltgnn::test
+
+int main() {
+  using namespace ltgnn::test;
+  Random random(1);
+  for (const ltgnn::CpuKernels* kernels : kernel_tables()) {
+    std::printf("%s\n", kernels->name);
+    test_type<float>(*kernels, random);
+    test_type<double>(*kernels, random);
+    test_type<ltgnn::BFloat16>(*kernels, random);
+  }
+  return finish();
+}

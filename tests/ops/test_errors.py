@@ -1,0 +1,212 @@
+"""What each operator refuses: the kind of exception, and a text that names op, argument and value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from ops.op_cases import BY_NAME, CASES, Arguments, Setting
+from torch import Tensor
+
+Change = Callable[[Arguments], Arguments]
+Bad = tuple[Change, type[Exception], str]
+
+
+def to(name: str, change: Callable[[Any], Any]) -> Change:
+    return lambda arguments: {name: change(arguments[name])}
+
+
+def put(name: str, position: int, value: int) -> Change:
+    def change(tensor: Tensor) -> Tensor:
+        tensor = tensor.clone()
+        tensor[position] = value
+        return tensor
+
+    return to(name, change)
+
+
+def strided(tensor: Tensor) -> Tensor:
+    return tensor.repeat_interleave(2, 0)[::2]
+
+
+def bad_graph(indices_checked: bool = True) -> list[Bad]:
+    bad: list[Bad] = [
+        (to("indptr", lambda t: t[None]), ValueError, r"indptr must be 1-D .*got 2-D \[1, 61\]"),
+        (to("indptr", lambda t: t[0]), ValueError, r"indptr must be 1-D .*got 0-D"),
+        (to("indptr", lambda t: t.int()), ValueError, "indptr must be int64, got int32"),
+        (to("indptr", lambda t: t[:0]), ValueError, "indptr must have .*>= 1 elements, got 0"),
+        (to("indptr", strided), ValueError, "indptr must be contiguous"),
+        (to("indices", strided), ValueError, "indices must be contiguous"),
+        (to("indices", lambda t: t[None]), ValueError, "indices must be 1-D .*got 2-D"),
+        (to("indices", lambda t: t.float()), ValueError, "indices must be int32 or int64, got float32"),
+        (put("indptr", 0, 1), ValueError, r"indptr\[0\] must be 0, got 1"),
+        (put("indptr", -1, 7), ValueError, r"indptr\[-1\] must be the number of indices, \d+, got 7"),
+        (put("indptr", 30, -5), ValueError, r"indptr must not decrease .*indptr\[30\] = -5"),
+        (put("indptr", 30, 2**62), ValueError, r"indptr must not decrease .*= 4611686018427387904"),
+    ]
+    if indices_checked:
+        bad += [
+            (to("indices", lambda t: torch.full_like(t, -1)), IndexError,
+             r"indices must be in \[0, 60\), got indices\[\d+\] = -1 in row \d+"),
+            (to("indices", lambda t: torch.full_like(t, 60)), IndexError,
+             r"indices must be in \[0, 60\), got indices\[\d+\] = 60 in row \d+"),
+        ]  # fmt: skip
+    return bad
+
+
+def bad_vector(name: str, length: str) -> list[Bad]:
+    return [
+        (to(name, lambda t: t[:-1]), ValueError, rf"{name} must have {length} elements in axis 0"),
+        (to(name, lambda t: t[None]), ValueError, rf"{name} must be 1-D .*got 2-D"),
+        (to(name, lambda t: t.half()), ValueError, rf"{name} must be float32, got float16"),
+        (to(name, lambda t: strided(t)), ValueError, rf"{name} must be contiguous"),
+    ]
+
+
+def bad_table(name: str, rows: str) -> list[Bad]:
+    return [
+        (to(name, lambda t: t[0]), ValueError, rf"{name} must be 2-D .*got 1-D"),
+        (to(name, lambda t: t[:-1]), ValueError, rf"{name} must have {rows}(elements in axis 0|rows)"),
+        (to(name, lambda t: t[:, :-1].contiguous()), ValueError, rf"{name} must have 8 elements in axis 1"),
+        (to(name, lambda t: t.half()), ValueError, rf"{name} must be float32, got float16"),
+    ]
+
+
+def bad_ids(name: str, size: int = 60) -> list[Bad]:
+    return [
+        (put(name, 3, size), IndexError, rf"{name} must be in \[0, {size}\), got {name}\[3\] = {size}"),
+        (put(name, 3, -1), IndexError, rf"{name} must be in \[0, {size}\), got {name}\[3\] = -1"),
+        (to(name, lambda t: t.int()), ValueError, rf"{name} must be int64, got int32"),
+        (to(name, lambda t: t[None]), ValueError, rf"{name} must be 1-D .*got 2-D"),
+        (to(name, strided), ValueError, rf"{name} must be contiguous"),
+    ]
+
+
+def bad_number(name: str, values: list[float], pattern: str) -> list[Bad]:
+    return [(to(name, lambda _, v=v: v), ValueError, pattern) for v in values]
+
+
+X_DTYPE: Bad = (to("x", lambda t: t.half()), ValueError, "x must be float32, float64 or bfloat16, got float16")
+NO_BF16: list[Bad] = [
+    (to("x", lambda t: t.bfloat16()), ValueError, "x must be float32 or float64, got bfloat16"),
+    (to("x", lambda t: t.t().contiguous().t()), ValueError, "x must be contiguous"),
+]
+ALPHA = bad_number("alpha", [-0.1, 1.1, float("nan")], r"alpha must be in \[0, 1\], got (-0.1|1.1|-?nan)")
+FANOUT = bad_number("fanout", [-1, 257], r"fanout must be in \[0, 256\], got (-1|257)")
+NOT_SQUARE: Bad = (
+    lambda a: {"indptr": torch.cat([a["indptr"], a["indptr"][-1:]]), "row_scale": None, "x0": None,
+               "history_sum": None} if "fanout" in a else
+    {"indptr": torch.cat([a["indptr"], a["indptr"][-1:]]), "row_scale": None, "x0": None},
+    ValueError, "self_loops needs a square graph, got 61 rows and 60 columns",
+)  # fmt: skip
+ADAM: list[Bad] = [
+    *bad_number("step", [0, -1], "step must be at least 1, got (0|-1)"),
+    *bad_number("lr", [-1.0, float("nan")], "lr must not be negative, got"),
+    *bad_number("beta1", [1.0, -0.1, float("nan")], r"beta1 must be in \[0, 1\), got"),
+    *bad_number("beta2", [1.0, -0.1, float("nan")], r"beta2 must be in \[0, 1\), got"),
+    *bad_number("eps", [-1.0, float("nan")], "eps must not be negative, got"),
+]
+C0 = bad_number("c0", [-0.1, 1.0, float("nan")], r"c0 must be in \[0, 1\), got")
+PROPAGATE: list[Bad] = [
+    *bad_graph(), *bad_vector("weight", r"\d+"), *bad_vector("row_scale", "60"),
+    *bad_vector("col_scale", "60"), *bad_table("x0", "60 "), *ALPHA, X_DTYPE, NOT_SQUARE,
+    (to("x", lambda t: t[0]), ValueError, r"x must be 2-D \[num_cols, dim\], got 1-D \[8\]"),
+    (to("x", lambda t: t[None]), ValueError, "x must be 2-D .*got 3-D"),
+]  # fmt: skip
+
+
+def overlapping(arguments: Arguments) -> Arguments:
+    """out begins one row after x in the same memory."""
+    outer = torch.cat([arguments["x"], arguments["x"][:1]])
+    return {"x": outer[:-1], "out": outer[1:]}
+
+
+BAD: dict[str, list[Bad]] = {
+    "propagate": PROPAGATE,
+    "propagate_out": [
+        *PROPAGATE, *bad_table("out", "60 "),
+        (to("out", lambda t: t.t().contiguous().t()), ValueError, "out must be contiguous"),
+        (lambda a: {"out": a["x"]}, ValueError, "out must not be x"),
+        (overlapping, ValueError, "out must not"),
+    ],
+    "edge_dot": [
+        *bad_graph(), *bad_vector("row_scale", "60"), *bad_vector("col_scale", "60"),
+        *bad_table("g", "60 "), X_DTYPE,
+        (to("x", lambda t: t[0]), ValueError, "x must be 2-D .*got 1-D"),
+    ],
+    "sample_aggregate": [
+        *bad_graph(), *bad_vector("row_scale", "60"), *bad_vector("col_scale", "60"),
+        *bad_ids("rows"), *bad_table("history", "60 "), *bad_table("history_sum", "60 "),
+        *bad_table("second", "60 "), *FANOUT, *NO_BF16, X_DTYPE, NOT_SQUARE,
+    ],
+    "sample_neighbors": [*bad_graph(), *bad_ids("rows"), *FANOUT],
+    "negative_sample": [
+        *bad_graph(indices_checked=False), *bad_ids("users"),
+        *bad_number("num_items", [-1, 2**31], r"num_items must be in \[0, 2147483647\], got"),
+    ],
+    "ltgnn_forward_": [
+        *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("rows"), *bad_table("e0", "60 "),
+        *bad_table("z", "60 "), *bad_table("history_sum", "60 "), *bad_table("g", "60 "),
+        *FANOUT, *ALPHA, *C0,
+    ],
+    "ltgnn_update_": [
+        *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("h", "40 "),
+        *bad_table("m", "60 "), *bad_table("v", "60 "), *bad_table("g", "60 "),
+        *bad_table("delta", "60 "), *bad_vector("l2", "40"), *ALPHA, *C0, *ADAM,
+    ],
+    "adam_": [
+        *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("m", "60 "),
+        *bad_table("v", "60 "), *bad_vector("l2", "40"), *ADAM,
+        (to("param", lambda t: t.bfloat16()), ValueError, "param must be float32 or float64, got bfloat16"),
+    ],
+    "bpr_loss": [
+        *bad_ids("users"), *bad_ids("items"), *bad_ids("negatives"), *NO_BF16, X_DTYPE,
+        (to("items", lambda t: t[:-1]), ValueError, "items must have 130 elements in axis 0"),
+        (to("negatives", lambda t: t[:-1]), ValueError, "negatives must have 130 elements in axis 0"),
+    ],
+    "in_batch_softmax_loss": [
+        *bad_ids("users"), *bad_ids("items"), *NO_BF16, X_DTYPE,
+        (to("items", lambda t: t[:-1]), ValueError, "items must have 130 elements in axis 0"),
+        *bad_number("tau", [0.0, -1.0, float("nan")], "tau must be positive, got"),
+        *bad_number("exponent", [float("nan"), float("inf")], "exponent must be"),
+    ],
+}  # fmt: skip
+
+
+def test_every_operator_has_bad_calls() -> None:
+    assert sorted(BAD) == sorted(BY_NAME)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_errors(case: Any) -> None:
+    good = case.inputs(Setting())
+    case.native(good)
+    # propagate_out is the same operator with a place for its result, and says so.
+    front = "propagate" if case.name == "propagate_out" else case.name
+    wrong = []
+    for change, error, pattern in BAD[case.name]:
+        changed = change(good)
+        what = f"{sorted(changed)} -> {error.__name__} {pattern!r}"
+        try:
+            case.native({**good, **changed})
+        except error as raised:
+            if not re.search(f"^{front}: .*{pattern}", str(raised), re.DOTALL):
+                wrong.append(f"{what}, got text {raised}")
+        except Exception as raised:
+            wrong.append(f"{what}, got {type(raised).__name__}: {raised}")
+        else:
+            wrong.append(f"{what}, got a result")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_tensors_on_another_device(case: Any) -> None:
+    """A meta tensor among real ones would otherwise be answered with memory that nobody wrote."""
+    good = case.inputs(Setting())
+    for name, value in good.items():
+        if isinstance(value, Tensor):
+            with pytest.raises(ValueError, match="same device, got cpu and meta"):
+                case.op(**{**good, name: value.to("meta")})
