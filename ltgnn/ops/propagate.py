@@ -80,7 +80,10 @@ def propagate(
 def _(indptr: Tensor, indices: Tensor, weight: Any, row_scale: Any, col_scale: Any, x: Tensor,
       x0: Any, alpha: float, self_loops: bool, t_indptr: Any, t_indices: Any, t_perm: Any,
       ) -> Tensor:  # fmt: skip
-    require_one_device("propagate", indptr, indices, weight, row_scale, col_scale, x, x0)
+    require_one_device(
+        "propagate", indptr, indices, weight, row_scale, col_scale, x, x0, t_indptr, t_indices,
+        t_perm,
+    )  # fmt: skip
     return x.new_empty((indptr.shape[0] - 1, x.shape[1]))
 
 
