@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +43,31 @@ def _linkable(libraries: list[Path], folder: Path) -> str:
     return str(folder)
 
 
+def _find_nvcc(cuda_home: str | None) -> str | None:
+    """The compiler that torch's build will run: CUDA_HOME's, or else the one on PATH."""
+    if cuda_home and (Path(cuda_home) / "bin" / "nvcc").exists():
+        return str(Path(cuda_home) / "bin" / "nvcc")
+    return shutil.which("nvcc")
+
+
+def _problem(torch_version: str, torch_cuda: str | None, cuda_home: str | None) -> str | None:
+    """Why there can be no CUDA build, or None."""
+    if torch_cuda is None:
+        return f"torch {torch_version} has no CUDA"
+    nvcc = _find_nvcc(cuda_home)
+    if nvcc is None:
+        return "nvcc was not found (on PATH or in CUDA_HOME)"
+    answer = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
+    release = re.search(r"release (\d+)\.(\d+)", answer)
+    if release is None:
+        return f"{nvcc} --version named no release"
+    if release[1] != torch_cuda.split(".")[0]:
+        return (
+            f"nvcc is of CUDA {release[1]}.{release[2]}, but torch was built for CUDA {torch_cuda}"
+        )
+    return None
+
+
 def plan_cuda(wish: str, scratch: Path) -> CudaPlan:
     """Decide from LTGNN_CUDA (`auto`, `1`, `0`), torch and nvcc.
 
@@ -54,13 +81,7 @@ def plan_cuda(wish: str, scratch: Path) -> CudaPlan:
     import torch
     from torch.utils import cpp_extension
 
-    problem = None
-    if torch.version.cuda is None:
-        problem = f"torch {torch.__version__} has no CUDA"
-    elif shutil.which("nvcc") is None and not (
-        cpp_extension.CUDA_HOME and (Path(cpp_extension.CUDA_HOME) / "bin" / "nvcc").exists()
-    ):
-        problem = "nvcc was not found (on PATH or in CUDA_HOME)"
+    problem = _problem(torch.__version__, torch.version.cuda, cpp_extension.CUDA_HOME)
     if problem is not None:
         if wish == "1":
             raise RuntimeError(f"LTGNN_CUDA=1, but {problem}")

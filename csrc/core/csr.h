@@ -32,14 +32,13 @@ LTGNN_HD int64_t task_border(const CsrView& csr, int64_t task, int64_t num_tasks
   if (task <= 0) return 0;
   if (task >= num_tasks) return csr.num_rows;
   const double share = static_cast<double>(task) / static_cast<double>(num_tasks);
-  const int64_t goal = static_cast<int64_t>(
-      share * (static_cast<double>(csr.num_edges) + static_cast<double>(csr.num_rows)));
+  const int64_t goal =
+      static_cast<int64_t>(share * (static_cast<double>(csr.num_edges) + static_cast<double>(csr.num_rows)));
   int64_t low = 0, high = csr.num_rows;
   while (low < high) {
     const int64_t middle = low + (high - low) / 2;
     // Unsigned sum: a malformed indptr may hold values near 2^63, and must not overflow here.
-    const uint64_t work =
-        static_cast<uint64_t>(csr.indptr[middle]) + static_cast<uint64_t>(middle);
+    const uint64_t work = static_cast<uint64_t>(csr.indptr[middle]) + static_cast<uint64_t>(middle);
     if (work < static_cast<uint64_t>(goal))
       low = middle + 1;
     else

@@ -57,8 +57,7 @@ LTGNN_HD void store_lanes(BFloat16* p, FloatLanes x) {
   const UintLanes rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
   const UintLanes quiet = (bits >> 16) | 0x40u;
   const UintLanes is_nan = (UintLanes)(x != x);
-  const HalfLanes half =
-      __builtin_convertvector((rounded & ~is_nan) | (quiet & is_nan), HalfLanes);
+  const HalfLanes half = __builtin_convertvector((rounded & ~is_nan) | (quiet & is_nan), HalfLanes);
   std::memcpy(p, &half, sizeof(half));
 }
 
@@ -94,8 +93,7 @@ struct Tile {
     constexpr int kBytes = kColumns * static_cast<int>(sizeof(T));
     const uint64_t address = reinterpret_cast<uint64_t>(x) + offset * sizeof(T);
 #pragma GCC unroll 8
-    for (int i = 0; i < kBytes; i += 64)
-      __builtin_prefetch(reinterpret_cast<const void*>(address + i));
+    for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(reinterpret_cast<const void*>(address + i));
   }
 };
 

@@ -37,8 +37,7 @@ void for_each_task(const Parallel& parallel, int64_t num_tasks, const Task& task
     return;
   }
   TaskQueue<Task> queue{&task, num_tasks};
-  const int threads =
-      num_tasks < parallel.num_threads ? static_cast<int>(num_tasks) : parallel.num_threads;
+  const int threads = num_tasks < parallel.num_threads ? static_cast<int>(num_tasks) : parallel.num_threads;
   parallel.run(threads, &TaskQueue<Task>::drain, &queue);
 }
 

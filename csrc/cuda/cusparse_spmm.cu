@@ -1,5 +1,5 @@
-// out = scale A x + beta out with cuSPARSE, for explicit values: the rival that propagate is measured against,
-// and a second opinion on its results.
+// out = scale A x + beta out with cuSPARSE, for explicit values: the rival that propagate is measured
+// against, and a second opinion on its results.
 //
 // Bytes per edge: dim * sizeof(x) gathered + one index (4 or 8) + one value.
 #include <cusparse.h>
@@ -42,7 +42,7 @@ SparseMatrix sparse_matrix(const SpmmParams& p, cudaDataType type) {
   const auto index = p.index_type == DType::kInt32 ? CUSPARSE_INDEX_32I : CUSPARSE_INDEX_64I;
   cusparseConstSpMatDescr_t matrix = nullptr;
   check_cusparse(cusparseCreateConstCsr(&matrix, p.num_rows, p.num_cols, p.num_edges, p.indptr, p.indices,
-                               p.weight, index, index, CUSPARSE_INDEX_BASE_ZERO, type));
+                                        p.weight, index, index, CUSPARSE_INDEX_BASE_ZERO, type));
   return SparseMatrix(matrix);
 }
 
@@ -52,8 +52,8 @@ void run(const SpmmParams& p, cudaDataType type, cudaStream_t stream) {
   check_cusparse(cusparseSetStream(handle, stream));
   const SparseMatrix a = sparse_matrix(p, type);
   cusparseConstDnMatDescr_t x_matrix = nullptr;
-  check_cusparse(cusparseCreateConstDnMat(&x_matrix, p.num_cols, p.dim, p.x_stride, p.x, type,
-                                 CUSPARSE_ORDER_ROW));
+  check_cusparse(
+      cusparseCreateConstDnMat(&x_matrix, p.num_cols, p.dim, p.x_stride, p.x, type, CUSPARSE_ORDER_ROW));
   const DenseMatrix x(x_matrix);
   cusparseDnMatDescr_t out = nullptr;
   check_cusparse(cusparseCreateDnMat(&out, p.num_rows, p.dim, p.dim, p.out, type, CUSPARSE_ORDER_ROW));
@@ -62,10 +62,10 @@ void run(const SpmmParams& p, cudaDataType type, cudaStream_t stream) {
   constexpr auto kPlain = CUSPARSE_OPERATION_NON_TRANSPOSE;
   size_t bytes = 0;
   check_cusparse(cusparseSpMM_bufferSize(handle, kPlain, kPlain, &scale, a.get(), x.get(), &beta, out, type,
-                                kAlgorithm, &bytes));
+                                         kAlgorithm, &bytes));
   void* workspace = p.workspace(p.owner, bytes);
   check_cusparse(cusparseSpMM(handle, kPlain, kPlain, &scale, a.get(), x.get(), &beta, out, type, kAlgorithm,
-                     workspace));
+                              workspace));
 }
 
 }  // namespace

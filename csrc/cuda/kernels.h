@@ -1,8 +1,8 @@
 // Starts the CUDA kernels. No CUDA header, so that csrc/ops compiles without a toolkit's include folder.
 //
 // Every launcher returns at once: the work is queued on `stream` of the current device. A failure to queue it
-// throws std::runtime_error. Out-of-range indices and unusable row pointers cannot be reported without waiting
-// for the device: they are never followed, and what depends on them comes out as NaN.
+// throws std::runtime_error. Out-of-range indices and unusable row pointers cannot be reported without
+// waiting for the device: they are never followed, and what depends on them comes out as NaN.
 #pragma once
 
 #include <cstddef>

@@ -17,9 +17,8 @@ namespace {
 template <class T, class Index, int V>
 __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
     propagate_kernel(const __grid_constant__ PropagateParams params, int lanes) {
-  for_each_row(params.csr.num_rows, lanes, [&](int64_t row, int lane) {
-    propagate_lane<T, Index, V>(params, row, lane, lanes);
-  });
+  for_each_row(params.csr.num_rows, lanes,
+               [&](int64_t row, int lane) { propagate_lane<T, Index, V>(params, row, lane, lanes); });
 }
 
 template <class T, class Index, int V>
@@ -36,8 +35,7 @@ void propagate(const PropagateParams& params, void* stream) {
   dispatch_storage(params.type, [&](auto type) {
     using T = typename decltype(type)::type;
     const bool wide = params.dim % kPackWidth<T> == 0 && packable<T>(params.x, params.x_stride) &&
-                      packable<T>(params.x0, params.x0_stride) &&
-                      packable<T>(params.out, params.out_stride);
+                      packable<T>(params.x0, params.x0_stride) && packable<T>(params.out, params.out_stride);
     dispatch_index(params.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
       if (wide)

@@ -43,7 +43,8 @@ struct AdamParams {
   DType type = DType::kFloat32;
 };
 
-// One element, in registers or scalars: V is a vector or a number, S the scalar type. Returns the change of p.
+// One element, in registers or scalars: V is a vector or a number, S the scalar type. Returns the change of
+// p.
 template <class S, class V, class Sqrt>
 LTGNN_HD V adam_element(const AdamConstants& c, V g, V& m, V& v, const Sqrt& square_root) {
   m = S(c.beta1) * m + S(1.0 - c.beta1) * g;

@@ -3,11 +3,11 @@
 // BPR (Rendle et al., UAI 2009), for triples (u, p, n) of row numbers of x:
 //   L = 1/B sum_b softplus(<x_u, x_n> - <x_u, x_p>)
 //
-// In-batch softmax on cosines (as in SSM, Wu et al., TOIS 2024; with exponent t the bilateral softmax loss BSL,
-// Wu et al., ICDE 2024), for pairs (u_b, i_b):
+// In-batch softmax on cosines (as in SSM, Wu et al., TOIS 2024; with exponent t the bilateral softmax loss
+// BSL, Wu et al., ICDE 2024), for pairs (u_b, i_b):
 //   L = 1/B sum_b ( -c_bb / tau + t log sum_{j != b} exp(c_bj / tau) ),   c_bj = cos(x_{u_b}, x_{i_j})
-// The positive is not in the denominator. B^2 dim * 6 floating-point operations; the B x B matrix never exists:
-// a block of rows is made, used and dropped while it is in cache.
+// The positive is not in the denominator. B^2 dim * 6 floating-point operations; the B x B matrix never
+// exists: a block of rows is made, used and dropped while it is in cache.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@
 namespace ltgnn {
 
 struct LossParams {
-  const void* x = nullptr;           // [num_rows, dim]
+  const void* x = nullptr;  // [num_rows, dim]
   int64_t num_rows = 0;
   int64_t dim = 0;
-  const int64_t* users = nullptr;    // [batch], each in [0, num_rows)
-  const int64_t* items = nullptr;    // [batch]: the positives
+  const int64_t* users = nullptr;      // [batch], each in [0, num_rows)
+  const int64_t* items = nullptr;      // [batch]: the positives
   const int64_t* negatives = nullptr;  // [batch]; BPR only
   int64_t batch = 0;
-  double tau = 0.1;       // in-batch softmax only
-  double exponent = 1.0;  // t; in-batch softmax only
-  void* grad = nullptr;   // [num_rows, dim], dL/dx, all written
-  double* loss = nullptr; // [1]
+  double tau = 0.1;        // in-batch softmax only
+  double exponent = 1.0;   // t; in-batch softmax only
+  void* grad = nullptr;    // [num_rows, dim], dL/dx, all written
+  double* loss = nullptr;  // [1]
   DType type = DType::kFloat32;
 };
 

@@ -1,10 +1,10 @@
 // The two halves of an LTGNN training step (Zhang et al., WWW 2024) for the distinct target rows of a batch.
 //
 // Forward, for target r (a sampled step of the fixed point Z = (1 - alpha) A Z + alpha E0):
-//   x_r = variance-reduced aggregate of `source` (kernels/sample_aggregate.h with x = delta = source - history)
-//   z_r = (1 - alpha) x_r + alpha e0_r                  (source is Z, the stored embeddings, or E0 for one hop)
-//   out_r = (z_r - c0 e0_r) / (1 - c0)                  (output adjustment)
-//   h_r = the same aggregate of the gradient memory G, without history
+//   x_r = variance-reduced aggregate of `source` (kernels/sample_aggregate.h with x = delta = source -
+//   history) z_r = (1 - alpha) x_r + alpha e0_r                  (source is Z, the stored embeddings, or E0
+//   for one hop) out_r = (z_r - c0 e0_r) / (1 - c0)                  (output adjustment) h_r = the same
+//   aggregate of the gradient memory G, without history
 // then Z_r <- z_r and delta_r += z_r - (old Z_r), when all rows are done: no row reads what another writes.
 //
 // Update (implicit differentiation with the same fixed point), given dL/dout_r:
@@ -33,12 +33,12 @@ struct LtgnnForwardParams {
 };
 
 struct LtgnnUpdateParams {
-  AdamParams adam;             // grad = dL/dout
-  const void* h = nullptr;     // [num_targets, dim] or null
-  void* g_table = nullptr;     // [num_nodes, dim] or null
+  AdamParams adam;          // grad = dL/dout
+  const void* h = nullptr;  // [num_targets, dim] or null
+  void* g_table = nullptr;  // [num_nodes, dim] or null
   double alpha = 0.5;
   double c0 = 0.0;
-  bool faithful = false;       // store G times (1 - c0), as the authors' code does
+  bool faithful = false;  // store G times (1 - c0), as the authors' code does
 };
 
 }  // namespace ltgnn

@@ -1,6 +1,7 @@
 // propagate, the mathematics of one row:
 //
-//   y_r = (1 - alpha) * s_r * ( sum_{e in row r} w_e t_{c_e} x_{c_e}  +  [self loops] t_r x_r )  +  alpha * x0_r
+//   y_r = (1 - alpha) * s_r * ( sum_{e in row r} w_e t_{c_e} x_{c_e}  +  [self loops] t_r x_r )  +  alpha *
+//   x0_r
 //
 // with s = row_scale, t = col_scale, w = weight, each 1 where absent. With s = t = 1/sqrt(degree) this is
 // one step of personalised PageRank propagation on the symmetrically normalised graph (Gasteiger et al.,
@@ -81,8 +82,7 @@ LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t co
   if (p.row_scale) outer *= static_cast<const Acc*>(p.row_scale)[row];
   tile.scale(outer);
   if (p.x0)
-    tile.add_scaled(static_cast<Acc>(p.alpha),
-                    static_cast<const T*>(p.x0) + row * p.x0_stride + column);
+    tile.add_scaled(static_cast<Acc>(p.alpha), static_cast<const T*>(p.x0) + row * p.x0_stride + column);
   tile.store(static_cast<T*>(p.out) + row * p.out_stride + column);
   return -1;
 }

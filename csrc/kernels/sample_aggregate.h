@@ -21,9 +21,9 @@ namespace ltgnn {
 
 struct SampleAggregateParams {
   CsrView csr;
-  const void* row_scale = nullptr;    // [num_rows] or null
-  const void* col_scale = nullptr;    // [num_cols] or null
-  const int64_t* rows = nullptr;      // [num_targets], each in [0, num_rows)
+  const void* row_scale = nullptr;  // [num_rows] or null
+  const void* col_scale = nullptr;  // [num_cols] or null
+  const int64_t* rows = nullptr;    // [num_targets], each in [0, num_rows)
   int64_t num_targets = 0;
   const void* x = nullptr;            // [num_cols, dim]
   const void* history = nullptr;      // [num_cols, dim] or null: subtracted from x

@@ -27,7 +27,9 @@ def parse_numbers(flag: str, text: str) -> tuple[int, ...]:
     try:
         numbers = tuple(int(word) for word in text.split(","))
     except ValueError:
-        raise ValueError(f"{flag} must be numbers with commas, like 5,10,20, got {text!r}") from None
+        raise ValueError(
+            f"{flag} must be numbers with commas, like 5,10,20, got {text!r}"
+        ) from None
     if min(numbers) < 1 or len(set(numbers)) != len(numbers):
         raise ValueError(f"{flag} must be different numbers from 1 up, got {text!r}")
     return numbers

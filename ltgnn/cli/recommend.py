@@ -40,10 +40,8 @@ def find_users(dataset: Dataset, words: list[str]) -> list[int]:
     known = None if ids is None else {str(name): k for k, name in enumerate(ids.tolist())}
     numbers = []
     for word in words:
-        if known is not None:
-            number = known.get(word, -1)
-        else:
-            number = int(word) if word.isdecimal() else -1
+        as_number = int(word) if word.isdecimal() else -1
+        number = as_number if known is None else known.get(word, -1)
         if not 0 <= number < dataset.num_users:
             raise ValueError(f"no user {word!r}; there are {dataset.num_users:,} users in the data")
         numbers.append(number)

@@ -21,7 +21,9 @@ def open_model(folder: str | Path) -> tuple[Experiment, Dataset, Recommender, in
     kinds = ("last", "best") if experiment.protocol == "last" else ("best", "last")
     present = [kind for kind in kinds if (Path(folder) / kind).exists()]
     if not present:
-        raise FileNotFoundError(f"{folder} holds no trained model yet: train it with --resume {folder}")
+        raise FileNotFoundError(
+            f"{folder} holds no trained model yet: train it with --resume {folder}"
+        )
     saved = checkpoint.load(Path(folder) / present[0])
     model = build_model(experiment, dataset)
     model.load_state_dict(saved.tensors)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads, parse_numbers, print_metrics, use_threads
 from ltgnn.cli.recommend import print_recommendations
@@ -24,11 +24,17 @@ HELP = "train a model on files or on the built-in data, evaluate it, save it"
 def build_parser() -> ArgumentParser:
     """Flags of the command; each model's settings are in a group of the model's name."""
     parser = ArgumentParser(description=HELP)
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these")
-    parser.add_argument("--data", type=str | None, default=None, help="file or folder; none: built-in")
+    parser.add_argument("--config", action="config", help="YAML file with any of these")
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="file or folder; none: built-in"
+    )
     parser.add_argument("--model", choices=sorted(MODELS), default="ltgnn")
-    parser.add_argument("--out", type=str | None, default=None, help="run folder; none: under runs/")
-    parser.add_argument("--overwrite", type=bool, default=False, help="discard a run that is in --out")
+    parser.add_argument(
+        "--out", type=str | None, default=None, help="run folder; none: under runs/"
+    )
+    parser.add_argument(
+        "--overwrite", type=bool, default=False, help="discard a run that is in --out"
+    )
     parser.add_argument("--resume", type=str | None, default=None, metavar="RUN",
                         help="go on with an interrupted run; all else comes from it")  # fmt: skip
     parser.add_argument("--json", type=str | None, default=None, help="write the result here too")
@@ -75,7 +81,9 @@ def run_command(args: Namespace) -> tuple[Path, dict[str, Any]]:
         return Path(args.resume), experiments.resume(args.resume, progress=args.progress)
     folder = run_folder(args)
     experiment = experiment_of(args)
-    return folder, experiments.run(experiment, folder, overwrite=args.overwrite, progress=args.progress)
+    return folder, experiments.run(
+        experiment, folder, overwrite=args.overwrite, progress=args.progress
+    )
 
 
 def report(folder: Path, result: dict[str, Any]) -> None:

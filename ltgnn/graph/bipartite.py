@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from ltgnn.ops.csr import Csr, scipy_to_csr
+from ltgnn.ops.csr import Csr, check_compressed, scipy_to_csr
 
 INT32_MAX = 2**31 - 1
 
@@ -34,7 +35,7 @@ class BipartiteGraph:
     num_items: int
     indptr: Tensor
     indices: Tensor
-    _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _cache: dict[Any, Tensor] = field(default_factory=dict, repr=False)
 
     # ---- making one ----
 
@@ -100,7 +101,7 @@ class BipartiteGraph:
             )
         matrix = scipy_to_csr(matrix, "from_scipy")
         num_users, num_items = (int(size) for size in matrix.shape)
-        _check_csr("from_scipy", matrix.indptr, matrix.indices, num_users, num_items)
+        check_compressed("from_scipy", matrix.indptr, matrix.indices, num_users, num_items)
         forward = scipy.sparse.csr_array(matrix, copy=True)
         forward.data = np.ones(len(forward.indices), dtype=np.int8)
         forward.sum_duplicates()  # also sorts each row
@@ -140,7 +141,7 @@ class BipartiteGraph:
             )
         indptr = matrix.crow_indices().cpu().numpy()
         indices = matrix.col_indices().cpu().numpy()
-        _check_csr("from_torch", indptr, indices, matrix.shape[0], matrix.shape[1])
+        check_compressed("from_torch", indptr, indices, matrix.shape[0], matrix.shape[1])
         values = np.ones(len(indices), dtype=np.int8)
         shape = (matrix.shape[0], matrix.shape[1])
         return cls.from_scipy(scipy.sparse.csr_array((values, indices, indptr), shape=shape))
@@ -175,9 +176,7 @@ class BipartiteGraph:
     @property
     def user_items(self) -> Tensor:
         """[num_edges]: item numbers from 0, user by user, sorted."""
-        return self._cached(
-            "user_items", lambda: self.indices[: self.num_edges] - self.num_users
-        )
+        return self._cached("user_items", lambda: self.indices[: self.num_edges] - self.num_users)
 
     def scale(self, *, dtype: torch.dtype = torch.float32, self_loops: bool = False) -> Tensor:
         """[num_nodes]: 1/sqrt(degree), of degree + 1 with `self_loops`; 0 for a node without edges."""
@@ -226,7 +225,7 @@ class BipartiteGraph:
             shape=(self.num_users, self.num_items),
         )
 
-    def _cached(self, key: Any, compute: Any) -> Any:
+    def _cached(self, key: Any, compute: Callable[[], Tensor]) -> Tensor:
         if key not in self._cache:
             self._cache[key] = compute()
         return self._cache[key]
@@ -238,9 +237,7 @@ class BipartiteGraph:
         )
 
 
-def _ids(
-    name: str, ids: npt.ArrayLike | Tensor, size: int | None
-) -> tuple[npt.NDArray[Any], int]:
+def _ids(name: str, ids: npt.ArrayLike | Tensor, size: int | None) -> tuple[npt.NDArray[Any], int]:
     """Check one side's ids and settle its size."""
     array = np.asarray(ids.cpu() if isinstance(ids, Tensor) else ids)
     if array.ndim != 1:
@@ -257,31 +254,3 @@ def _ids(
     if low < 0 or high >= size:
         raise IndexError(f"{name} must be in [0, {size}), got {low if low < 0 else high}")
     return array, size
-
-
-def _check_csr(
-    name: str,
-    indptr: npt.NDArray[Any],
-    indices: npt.NDArray[Any],
-    num_rows: int,
-    num_cols: int,
-) -> None:
-    """Raise where CSR arrays do not describe a matrix."""
-    if len(indptr) != num_rows + 1:
-        raise ValueError(
-            f"{name}: row pointers must be {num_rows + 1}, one more than rows, got {len(indptr)}"
-        )
-    if indptr[0] != 0 or indptr[-1] != len(indices):
-        raise ValueError(
-            f"{name}: row pointers must run from 0 to the number of indices, {len(indices)}, got "
-            f"{indptr[0]} to {indptr[-1]}"
-        )
-    steps = np.diff(indptr)
-    if len(steps) and steps.min() < 0:
-        row = int(np.argmin(steps))
-        raise ValueError(f"{name}: row pointers must not decrease, but do after row {row}")
-    if len(indices) and (indices.min() < 0 or indices.max() >= num_cols):
-        edge = int(np.flatnonzero((indices < 0) | (indices >= num_cols))[0])
-        raise IndexError(
-            f"{name}: indices must be in [0, {num_cols}), got {indices[edge]} at edge {edge}"
-        )

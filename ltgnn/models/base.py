@@ -75,6 +75,9 @@ class Recommender(nn.Module, ABC):
 
     name: ClassVar[str]
     config_type: ClassVar[type[ModelConfig]] = ModelConfig
+    adam_m: Tensor
+    adam_v: Tensor
+    step: Tensor
 
     def __init__(self, graph: BipartiteGraph, config: ModelConfig, *, seed: int = 0) -> None:
         super().__init__()
@@ -140,10 +143,10 @@ class Recommender(nn.Module, ABC):
             tau=self.config.tau, exponent=self.config.exponent,
         )  # fmt: skip
 
-    def _next_step(self, batch: Batch) -> dict[str, Any]:
-        """Count this step; Adam's arguments for it."""
+    def _next_step(self, batch: Batch) -> tuple[int, float]:
+        """Count this step; its number, and its learning rate."""
         self.step += 1
-        return {"step": int(self.step), "lr": self.config.lr * batch.learning_rate_factor}
+        return int(self.step), self.config.lr * batch.learning_rate_factor
 
 
 def _initial(graph: BipartiteGraph, config: ModelConfig, seed: int) -> Tensor:

@@ -47,10 +47,9 @@ class LightGCN(Recommender):
         dense[rows] = grad
         l2_dense = torch.zeros(len(dense), dtype=dense.dtype)
         l2_dense[rows] = l2
-        adam_(
-            self.e0, self.adam_m, self.adam_v, self._smooth(dense), l2=l2_dense,
-            **self._next_step(batch),
-        )  # fmt: skip
+        step, lr = self._next_step(batch)
+        grad = self._smooth(dense)
+        adam_(self.e0, self.adam_m, self.adam_v, grad, l2=l2_dense, step=step, lr=lr)
         return loss
 
     def node_embeddings(self) -> Tensor:

@@ -59,7 +59,9 @@ class LTGNNConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("depth", self.depth in ("one_hop", "fixed_point"), "'one_hop' or 'fixed_point'")
+        self._require(
+            "depth", self.depth in ("one_hop", "fixed_point"), "'one_hop' or 'fixed_point'"
+        )
         self._require("alpha", 0 < self.alpha <= 1, "in (0, 1]")
         self._require("fanout", 0 <= self.fanout <= 256, "in [0, 256]")
         self._require("refresh_every", self.refresh_every >= 0, "not negative")
@@ -144,13 +146,13 @@ class LTGNN(Recommender):
             rest = (1 - c.c0) / (1 - c.c0 - c.c1 - c.c2)
             out = (out - self.adjustment[rows] / (1 - c.c0)) * rest
         loss, grad = self._loss_and_grad(out, positions)
-        step = self._next_step(batch)
+        step, lr = self._next_step(batch)
         ltgnn_update_(
             tables, rows, grad * rest if rest != 1.0 else grad, h, alpha=c.alpha, c0=c.c0, l2=l2,
-            faithful=c.faithful, **step,
+            faithful=c.faithful, step=step, lr=lr,
         )  # fmt: skip
         if c.faithful:
-            self._move_sampled_neighbors(rows, batch.seed, step)
+            self._move_sampled_neighbors(rows, batch.seed, step, lr)
         return loss
 
     @torch.no_grad()
@@ -206,10 +208,10 @@ class LTGNN(Recommender):
             result += c.c2 * torch.outer(q, q @ e0)
         return result
 
-    def _move_sampled_neighbors(self, rows: Tensor, seed: int, step: dict[str, float]) -> None:
+    def _move_sampled_neighbors(self, rows: Tensor, seed: int, step: int, lr: float) -> None:
         """The authors' optimiser gets zero gradients for the sampled neighbours too, so momentum moves them."""
         sampled = sample_neighbors(self.graph, rows, fanout=self.config.fanout, seed=seed)
         others = torch.unique(sampled[sampled >= 0])
         others = others[~torch.isin(others, rows)]
         zeros = self.e0.new_zeros((len(others), self.config.dim))
-        adam_(self.e0, self.adam_m, self.adam_v, zeros, rows=others, **step)
+        adam_(self.e0, self.adam_m, self.adam_v, zeros, rows=others, step=step, lr=lr)

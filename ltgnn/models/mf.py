@@ -25,7 +25,8 @@ class MF(Recommender):
         """See the base class."""
         rows, positions, l2 = self._targets(batch)
         loss, grad = self._loss_and_grad(self.e0[rows], positions)
-        adam_(self.e0, self.adam_m, self.adam_v, grad, rows=rows, l2=l2, **self._next_step(batch))
+        step, lr = self._next_step(batch)
+        adam_(self.e0, self.adam_m, self.adam_v, grad, rows=rows, l2=l2, step=step, lr=lr)
         return loss
 
     def node_embeddings(self) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 import torch
 from torch import Tensor
@@ -58,9 +59,7 @@ def scale_dtype(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def as_csr(
-    graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bool, op: str
-) -> Csr:
+def as_csr(graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bool, op: str) -> Csr:
     """Read anything that operators accept as a graph.
 
     A graph object is normalised from its degrees unless `weight` is given. A torch or scipy matrix
@@ -82,8 +81,9 @@ def as_csr(
         if graph.is_complex():
             raise TypeError(f"{op}: graph must be real, got {graph.dtype}")
         # Views of a sparse CSR tensor break torch's functionalisation: work on plain aliases.
+        crow = graph.crow_indices().detach()
         csr = Csr(
-            graph.crow_indices().detach().to(torch.int64),
+            crow.to(torch.int64) if crow.dtype == torch.int32 else crow,  # others are refused later
             graph.col_indices().detach(),
             graph.shape[1],
             graph.values().to(dtype),
@@ -93,7 +93,9 @@ def as_csr(
             raise TypeError(f"{op}: graph must be real, got {graph.dtype}")
         matrix: Any = scipy_to_csr(graph, op)
         csr = Csr(
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
+            torch.from_numpy(
+                matrix.indptr.astype(np.int64) if matrix.indptr.dtype == np.int32 else matrix.indptr
+            ),
             torch.from_numpy(matrix.indices),
             matrix.shape[1],
             torch.from_numpy(matrix.data).to(dtype),
@@ -116,28 +118,61 @@ def scipy_to_csr(matrix: Any, op: str) -> Any:
     The arrays of a matrix that is CSR already are not looked at: who reads them checks them.
 
     Raises:
-        ValueError: the matrix is not 2-D, or its arrays are malformed.
+        ValueError, IndexError: the matrix is not 2-D, or its arrays are malformed.
     """
     if matrix.ndim != 2:
         raise ValueError(f"{op}: graph must be 2-D, got {matrix.ndim}-D")
     if matrix.format in ("csc", "bsr"):
-        try:
-            matrix.check_format(full_check=True)
-        except ValueError as error:
-            raise ValueError(f"{op}: malformed {matrix.format} matrix: {error}") from error
+        sizes = matrix.shape[::-1]  # of a csc: its columns are compressed
+        if matrix.format == "bsr":
+            block = matrix.data.shape[1:]
+            sizes = (matrix.shape[0] // block[0], matrix.shape[1] // block[1])
+        check_compressed(op, matrix.indptr, matrix.indices, *sizes)
+        if len(matrix.data) != len(matrix.indices):
+            raise ValueError(
+                f"{op}: graph has {len(matrix.indices)} indices but {len(matrix.data)} values"
+            )
     elif matrix.format == "coo":
-        for axis, (name, ids) in enumerate((("row", matrix.row), ("col", matrix.col))):
+        for name, ids, size in zip(
+            ("row", "col"), (matrix.row, matrix.col), matrix.shape, strict=True
+        ):
             if len(ids) != len(matrix.data):
                 raise ValueError(
-                    f"{op}: malformed coo matrix: {name} has {len(ids)} elements, "
-                    f"data has {len(matrix.data)}"
+                    f"{op}: graph has {len(ids)} {name} numbers but {len(matrix.data)} values"
                 )
-            if len(ids) and (ids.min() < 0 or ids.max() >= matrix.shape[axis]):
-                raise ValueError(
-                    f"{op}: malformed coo matrix: {name} must be in [0, {matrix.shape[axis]}), "
-                    f"got {ids.min()} to {ids.max()}"
+            if len(ids) and (ids.min() < 0 or ids.max() >= size):
+                raise IndexError(
+                    f"{op}: {name} numbers must be in [0, {size}), got {ids.min()} to {ids.max()}"
                 )
     return matrix.tocsr()
+
+
+def check_compressed(
+    op: str, indptr: npt.NDArray[Any], indices: npt.NDArray[Any], num_rows: int, num_cols: int
+) -> None:
+    """Raise where compressed rows (or columns) do not describe a matrix; O(edges).
+
+    Raises:
+        ValueError: `indptr` has a wrong length or end, or decreases.
+        IndexError: an index is out of range.
+    """
+    if len(indptr) != num_rows + 1:
+        raise ValueError(
+            f"{op}: row pointers must be {num_rows + 1}, one more than rows, got {len(indptr)}"
+        )
+    if indptr[0] != 0 or indptr[-1] != len(indices):
+        raise ValueError(
+            f"{op}: row pointers must run from 0 to the number of indices, {len(indices)}, got "
+            f"{indptr[0]} to {indptr[-1]}"
+        )
+    falls = indptr[1:] < indptr[:-1]  # compared, not subtracted: a difference could overflow
+    if falls.any():
+        raise ValueError(f"{op}: row pointers must not decrease, but do after row {falls.argmax()}")
+    if len(indices) and (indices.min() < 0 or indices.max() >= num_cols):
+        edge = int(np.flatnonzero((indices < 0) | (indices >= num_cols))[0])
+        raise IndexError(
+            f"{op}: indices must be in [0, {num_cols}), got {indices[edge]} at edge {edge}"
+        )
 
 
 def _check_num_rows(op: str, length: int, num_rows: int) -> None:
@@ -148,9 +183,7 @@ def _check_num_rows(op: str, length: int, num_rows: int) -> None:
         )
 
 
-def transpose(
-    indptr: Tensor, indices: Tensor, num_cols: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def transpose(indptr: Tensor, indices: Tensor, num_cols: int) -> tuple[Tensor, Tensor, Tensor]:
     """The transposed structure and the permutation of its edges.
 
     Args:

@@ -119,9 +119,7 @@ def ltgnn_update_(
 def _(indptr: Tensor, indices: Tensor, scale: Any, rows: Tensor, e0: Tensor, z: Any,
       delta: Tensor, history_sum: Tensor, g: Any, alpha: float, c0: float, fanout: int, seed: int,
       self_loops: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
-    require_one_device(
-        "ltgnn_forward_", indptr, indices, scale, rows, e0, z, delta, history_sum, g
-    )
+    require_one_device("ltgnn_forward_", indptr, indices, scale, rows, e0, z, delta, history_sum, g)
     targets, dim = rows.shape[0], delta.shape[1]
     return delta.new_empty((targets, dim)), delta.new_empty((targets if g is not None else 0, dim))
 

@@ -70,9 +70,7 @@ def propagate(
     if out is not None:
         torch.ops.ltgnn.propagate_out(*arguments, out)
         return out
-    result: Tensor = torch.ops.ltgnn.propagate(
-        *arguments, csr.t_indptr, csr.t_indices, csr.t_perm
-    )
+    result: Tensor = torch.ops.ltgnn.propagate(*arguments, csr.t_indptr, csr.t_indices, csr.t_perm)
     return result
 
 
@@ -158,4 +156,6 @@ def _edge_dot_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     return None, None, None, None, grad_g, grad_x, None
 
 
-torch.library.register_autograd("ltgnn::edge_dot", _edge_dot_backward, setup_context=_edge_dot_setup)
+torch.library.register_autograd(
+    "ltgnn::edge_dot", _edge_dot_backward, setup_context=_edge_dot_setup
+)

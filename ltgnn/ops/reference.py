@@ -117,11 +117,13 @@ def sample_neighbors(
 ) -> Tensor:
     """[num_targets, fanout]: the neighbours drawn for each row; -1 past the end of a short row."""
     out = torch.full((len(rows), fanout), -1)
-    columns = torch.arange(num_cols)
     for k, row in enumerate(rows.tolist()):
         neighbors = _row(indptr, indices, row)
         picks = _sample_positions(len(neighbors), fanout, seed, row)
-        out[k, : len(picks)] = take(columns, neighbors[picks])
+        for j, pick in enumerate(picks):
+            if not 0 <= neighbors[pick] < num_cols:
+                raise IndexError(f"indices must be in [0, {num_cols}), got {neighbors[pick]}")
+            out[k, j] = neighbors[pick]
     return out
 
 
@@ -167,10 +169,14 @@ def negative_sample(
     """[num_draws]: for draw k, a uniform member of the items that users[k] lacks; -1 for none."""
     out = torch.full((len(users),), -1)
     for k, user in enumerate(users.tolist()):
-        owned = set(_row(indptr, indices, user).tolist())
-        missing = [item for item in range(num_items) if item not in owned]
-        if missing:
-            out[k] = missing[_draw(seed, k, 0, len(missing))]
+        owned = sorted(set(_row(indptr, indices, user).tolist()))
+        if owned and not 0 <= owned[0] <= owned[-1] < num_items:
+            raise IndexError(f"items must be in [0, {num_items}), got {owned[0]} to {owned[-1]}")
+        if len(owned) < num_items:
+            item = _draw(seed, k, 0, num_items - len(owned))
+            for own in owned:  # past each owned item that is not above it: the item-th missing one
+                item += own <= item
+            out[k] = item
     return out
 
 

@@ -11,34 +11,25 @@ or all of them therefore give the same bits.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
+
+from ltgnn.ops._topk_tiles import (
+    GROUP,
+    NEG_INF,
+    Problem,
+    Seen,
+    error_bounds,
+    new_buffer,
+    score_tile,
+    seen_of,
+    short_list,
+    tile_shape,
+)
 
 __all__ = ["topk"]
 
 _SPARE = 8  # listed beyond k, so that a near-tie at rank k rarely costs a second search
-_GROUP = 16  # columns whose maximum is taken before selecting
-_ALIGN = 256  # row stride of the score buffer in elements; unaligned rows halve MKL's speed
-_NEG_INF = float("-inf")
-
-
-class _Problem(NamedTuple):
-    """What every step needs; scores are compared in ``dtype``."""
-
-    items: Tensor  # [N, D]
-    dtype: torch.dtype  # float32 or float64
-    kept: int  # results per query, min(k, N)
-    listed: int  # short-list length per query
-    block_bytes: int
-
-
-class _Seen(NamedTuple):
-    """Masked (row, item) pairs of one block of queries, rows counted from the block's first."""
-
-    rows: Tensor  # int64 [P]
-    items: Tensor  # int64 [P]
 
 
 @torch.no_grad()
@@ -93,28 +84,27 @@ def topk(
     _check(queries, items, k, block_bytes)
     num_queries, num_items = queries.shape[0], items.shape[0]
     dtype = torch.float64 if queries.dtype == torch.float64 else torch.float32
-    scores = queries.new_full((num_queries, k), _NEG_INF, dtype=dtype)
+    scores = queries.new_full((num_queries, k), NEG_INF, dtype=dtype)
     ids = torch.full((num_queries, k), -1, dtype=torch.int64, device=queries.device)
     if seen is not None:
         seen = _check_seen(seen, num_queries, num_items, queries.device)
-    bounds = _error_bounds(queries, items, dtype, block_bytes)
+    bounds = error_bounds(queries, items, dtype, block_bytes)
     kept = min(k, num_items)
     if kept == 0 or num_queries == 0:
         return scores, ids
-    problem = _Problem(items, dtype, kept, min(kept + _SPARE, num_items), block_bytes)
+    problem = Problem(items, dtype, kept, min(kept + _SPARE, num_items), block_bytes)
     # Bytes per row beside its scores: the short list, in float64 and with its item vectors.
-    row_bytes = problem.listed * (24 * items.shape[1] + 16 * _GROUP + 64)
-    rows, cols = _tile(num_items, dtype.itemsize + 1, row_bytes, block_bytes)
-    padded = _padded(cols)
-    buffer = torch.empty(min(rows, num_queries) * padded, dtype=dtype, device=queries.device)
+    row_bytes = problem.listed * (24 * items.shape[1] + 16 * GROUP + 64)
+    rows, cols = tile_shape(num_items, dtype.itemsize + 1, row_bytes, block_bytes)
+    buffer = new_buffer(problem, min(rows, num_queries), cols)
     for start in range(0, num_queries, rows):
         stop = min(start + rows, num_queries)
         block, bound = queries[start:stop].to(dtype), bounds[start:stop]
-        masked = _seen_of(seen, start, stop)
-        cutoff, listed = _short_list(problem, block, masked, buffer, cols)
+        masked = seen_of(seen, start, stop)
+        cutoff, listed = short_list(problem, block, masked, buffer, cols)
         best, found = _rank(problem, block, listed)
         # An unlisted item scores at most cutoff + bound: only there can it belong to the answer.
-        doubtful = (cutoff.double() + bound >= best[:, -1].double()) & (cutoff > _NEG_INF)
+        doubtful = (cutoff.double() + bound >= best[:, -1].double()) & (cutoff > NEG_INF)
         if problem.listed < num_items and bool(doubtful.any()):
             _search_again(problem, block, bound, masked, doubtful, best, found)
         scores[start:stop, :kept] = best
@@ -184,140 +174,18 @@ def _check_seen(
     return indptr, indices.to(device)
 
 
-def _seen_of(seen: tuple[Tensor, Tensor] | None, start: int, stop: int) -> _Seen | None:
-    if seen is None:
-        return None
-    indptr, indices = seen
-    begin, end = int(indptr[start]), int(indptr[stop])
-    degrees = indptr[start + 1 : stop + 1] - indptr[start:stop]
-    rows = torch.repeat_interleave(torch.arange(stop - start), degrees)
-    return _Seen(rows.to(indices.device), indices[begin:end].long())
-
-
-def _error_bounds(queries: Tensor, items: Tensor, dtype: torch.dtype, block: int) -> Tensor:
-    """Bound per query on |matrix product - score|, float64 [Q]; refuses NaN and infinity."""
-    dim = items.shape[1]
-    norms = {}
-    for name, tensor in (("queries", queries), ("items", items)):
-        step = max(1, block // (16 * max(1, dim)))
-        parts = (
-            [part.double().norm(dim=1) for part in torch.split(tensor, step)] if len(tensor) else []
-        )
-        norms[name] = torch.cat(parts) if parts else tensor.new_zeros(0, dtype=torch.float64)
-        bad = torch.nonzero(~torch.isfinite(norms[name]))
-        if len(bad):
-            row = int(bad[0])
-            kind = "NaN" if bool(torch.isnan(tensor[row]).any()) else "infinity or overflow"
-            raise ValueError(f"topk: scores must be finite, got {kind} in row {row} of {name}")
-    product = norms["queries"] * (norms["items"].max() if len(items) else 0.0)
-    limits = torch.finfo(dtype)
-    if len(product) and float(product.max()) >= limits.max / 4:
-        raise ValueError(f"topk: scores must fit {dtype}, got norms of product {product.max():.3g}")
-    if dim <= 1:  # one product, rounded once, is the score itself
-        return torch.zeros_like(product)
-    unit = limits.eps / 2
-    relative = 2 * (_input_rounding(queries.device, dtype) + (dim + 2) * unit)
-    # Underflow errs absolutely, by at most `tiny` per term, unless everything is zero.
-    return torch.where(product > 0, relative * product + 2 * dim * limits.tiny, product)
-
-
-def _input_rounding(device: torch.device, dtype: torch.dtype) -> float:
-    """Relative error of a product when torch may shorten float32 inputs (TF32, bfloat16)."""
-    if dtype == torch.float64:
-        return 0.0
-    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-    precision = str(getattr(backend.matmul, "fp32_precision", "none"))
-    return {"tf32": 2.0**-9, "bf16": 2.0**-6}.get(precision, 0.0)
-
-
-def _padded(cols: int) -> int:
-    return -(-cols // _ALIGN) * _ALIGN
-
-
-def _tile(num_items: int, cell: int, row: int, block_bytes: int) -> tuple[int, int]:
-    """Rows and columns of a tile that costs ``cell`` bytes per score and ``row`` per row.
-
-    Whole rows are preferred (a single pass per row block); below 16 rows the columns are cut
-    instead, since a product with few rows runs at memory speed.
-    """
-    rows = block_bytes // (_padded(num_items) * cell + row)
-    if rows >= 16:
-        return rows, num_items
-    rows = max(1, min(16, block_bytes // (_ALIGN * cell + row)))
-    cols = (block_bytes // rows - row) // cell // _ALIGN * _ALIGN
-    return rows, max(1, min(num_items, max(cols, _ALIGN)))
-
-
-def _score_tile(
-    problem: _Problem, block: Tensor, seen: _Seen | None, buffer: Tensor, first: int, last: int
-) -> Tensor:
-    """Approximate scores of items [first, last): [B, padded], -inf where masked or padding."""
-    width, padded = last - first, _padded(last - first)
-    tile = buffer[: len(block) * padded].view(len(block), padded)
-    torch.mm(block, problem.items[first:last].to(problem.dtype).t(), out=tile[:, :width])
-    tile[:, width:] = _NEG_INF
-    if seen is not None and len(seen.rows):
-        rows, columns = seen.rows, seen.items
-        if width < len(problem.items):
-            inside = (columns >= first) & (columns < last)
-            rows, columns = rows[inside], columns[inside]
-        tile.view(-1).index_fill_(0, rows * padded + (columns - first), _NEG_INF)
-    return tile
-
-
-def _short_list(
-    problem: _Problem, block: Tensor, seen: _Seen | None, buffer: Tensor, cols: int
-) -> tuple[Tensor, Tensor]:
-    """Return (cutoff [B], ids [B, listed]): no unlisted item's approximate score tops cutoff.
-
-    The id is N where nothing was left to list.
-    """
-    num_items = len(problem.items)
-    values = block.new_empty((len(block), 0))
-    ids = torch.empty((len(block), 0), dtype=torch.int64, device=block.device)
-    for first in range(0, num_items, cols):
-        tile = _score_tile(problem, block, seen, buffer, first, min(first + cols, num_items))
-        tile_values, columns = _select(tile, min(problem.listed, tile.shape[1]))
-        values = torch.cat([values, tile_values], dim=1)
-        ids = torch.cat([ids, columns + first], dim=1)
-        if values.shape[1] > problem.listed:
-            values, order = values.topk(problem.listed, dim=1)
-            ids = ids.gather(1, order)
-    return values.amin(dim=1), ids.masked_fill_(values == _NEG_INF, num_items)
-
-
-def _select(tile: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Values and columns of the ``count`` largest entries of each row, ties in any order.
-
-    torch.topk walks a row with a heap, far slower than memory. Maxima over groups of columns are
-    vectorised, and the ``count`` groups with the largest maxima hold the ``count`` largest
-    entries: any other entry is at most its group's maximum, hence at most each of theirs.
-    """
-    rows, width = tile.shape
-    groups = width // _GROUP
-    if groups < 2 * count:
-        values, columns = tile.topk(count, dim=1)
-        return values, columns
-    grouped = tile.view(rows, _GROUP, groups)  # group g holds columns g, g + groups, ...
-    chosen = grouped.amax(dim=1).topk(count, dim=1, sorted=False)[1]
-    members = grouped.gather(2, chosen[:, None, :].expand(rows, _GROUP, count))
-    values, position = members.reshape(rows, -1).topk(count, dim=1)
-    place = position.div(count, rounding_mode="floor")
-    return values, place * groups + chosen.gather(1, position - place * count)
-
-
 def _score_pairs(queries: Tensor, items: Tensor, dtype: torch.dtype) -> Tensor:
     """The score itself, for [..., D] against [..., D]: float64 sum, rounded once."""
     return (queries.double() * items.double()).sum(dim=-1).to(dtype)
 
 
-def _rank(problem: _Problem, block: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+def _rank(problem: Problem, block: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Score the short list and order it by (-score, id): [B, kept] each."""
     num_items = len(problem.items)
     ids = ids.sort(dim=1)[0]
     vectors = problem.items[ids.clamp(max=num_items - 1)]
     scores = _score_pairs(block[:, None, :], vectors, problem.dtype)
-    scores.masked_fill_(ids == num_items, _NEG_INF)
+    scores.masked_fill_(ids == num_items, NEG_INF)
     scores, order = scores.sort(dim=1, descending=True, stable=True)
     ids = ids.gather(1, order)
     ids.masked_fill_(ids == num_items, -1)
@@ -325,10 +193,10 @@ def _rank(problem: _Problem, block: Tensor, ids: Tensor) -> tuple[Tensor, Tensor
 
 
 def _search_again(
-    problem: _Problem,
+    problem: Problem,
     block: Tensor,
     bound: Tensor,
-    seen: _Seen | None,
+    seen: Seen | None,
     doubtful: Tensor,
     best: Tensor,
     found: Tensor,
@@ -336,7 +204,7 @@ def _search_again(
     """Rank the doubtful rows among all items that may reach rank k; writes best and found."""
     num_items, dim = problem.items.shape
     bad = torch.nonzero(doubtful)[:, 0]
-    rows, cols = _tile(num_items, 96, 0, problem.block_bytes // 2)
+    rows, cols = tile_shape(num_items, 96, 0, problem.block_bytes // 2)
     pairs = max(1, problem.block_bytes // 2 // (24 * max(1, dim) + 96))
     for chunk in torch.split(bad, rows):
         queries, local = block[chunk], None
@@ -344,14 +212,14 @@ def _search_again(
             place = torch.full((len(block),), -1, device=block.device)
             place[chunk] = torch.arange(len(chunk), device=block.device)
             mine = place[seen.rows] >= 0
-            local = _Seen(place[seen.rows[mine]], seen.items[mine])
-        buffer = torch.empty(len(chunk) * _padded(cols), dtype=problem.dtype, device=block.device)
+            local = Seen(place[seen.rows[mine]], seen.items[mine])
+        buffer = new_buffer(problem, len(chunk), cols)
         # The k-th score so far is a lower bound of the final one; less the error of a product.
         least = (best[chunk, -1].double() - bound[chunk])[:, None]
         kept: tuple[Tensor, Tensor, Tensor] | None = None
         for first in range(0, num_items, cols):
             last = min(first + cols, num_items)
-            tile = _score_tile(problem, queries, local, buffer, first, last)
+            tile = score_tile(problem, queries, local, buffer, first, last)
             row, column = torch.nonzero(tile >= least, as_tuple=True)
             for r, c in zip(
                 torch.split(row, pairs), torch.split(column + first, pairs), strict=True

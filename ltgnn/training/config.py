@@ -14,7 +14,7 @@ class TrainConfig:
 
     Attributes:
         epochs: passes over the training interactions.
-        batch_size: observed pairs in a step; 0: a power of two from 256 to 2048 that makes about 400 steps an epoch.
+        batch_size: observed pairs in a step; 0: a power of two from 256 to 2048, for about 400 steps an epoch.
         sampling: 'interactions': every pair once an epoch, shuffled; 'users': as many pairs, each of a uniform
             user and a uniform item of that user (the LTGNN authors' way).
         schedule: learning rate over the whole run: 'constant', or 'cosine' (falling to zero).

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -86,6 +86,7 @@ def run(
     *,
     overwrite: bool = False,
     progress: bool = False,
+    on_epoch: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
     """Do a run from the start.
 
@@ -94,6 +95,7 @@ def run(
         run_dir: where to keep config, data, log, checkpoints and result; None: nowhere.
         overwrite: discard a run that is already there.
         progress: show progress bars.
+        on_epoch: called with each epoch's record.
 
     Returns:
         The result, one JSON object: see the README.
@@ -123,7 +125,7 @@ def run(
         write_json(folder / "config.json", config)
         (folder / "log.jsonl").write_text("")
     read_seconds = time.perf_counter() - start
-    return _go_on(experiment, dataset, protocol, run_dir, progress, read_seconds, resumed=False)
+    return _go_on(experiment, dataset, protocol, run_dir, progress, read_seconds, on_epoch=on_epoch)
 
 
 def resume(run_dir: str | os.PathLike[str], *, progress: bool = False) -> dict[str, Any]:
@@ -187,7 +189,8 @@ def _go_on(
     progress: bool,
     read_seconds: float,
     *,
-    resumed: bool,
+    resumed: bool = False,
+    on_epoch: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
     start = time.perf_counter()
     model = build_model(experiment, dataset)
@@ -200,6 +203,7 @@ def _go_on(
         monitor_split="valid" if protocol == "validation" else "test",
         run_dir=run_dir,
         progress=progress,
+        on_epoch=on_epoch,
     )
     if resumed:
         trainer.resume()

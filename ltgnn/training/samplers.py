@@ -34,7 +34,7 @@ def auto_batch_size(num_pairs: int) -> int:
         (256, 2048)
     """
     power = round(math.log2(max(1.0, num_pairs / 400)))
-    return 2 ** min(11, max(8, power))
+    return 1 << min(11, max(8, power))
 
 
 class PairSampler:

@@ -67,6 +67,7 @@ class Trainer:
         monitor_split: the split whose `config.monitor` chooses the best epoch.
         run_dir: where to save; None: nowhere.
         progress: show progress bars.
+        on_epoch: called with each epoch's record.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Trainer:
         monitor_split: str = "valid",
         run_dir: str | os.PathLike[str] | None = None,
         progress: bool = False,
+        on_epoch: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
         self.model = model
         self.config = config
@@ -85,6 +87,7 @@ class Trainer:
         self.monitor_split = monitor_split
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.progress = progress
+        self.on_epoch = on_epoch
         self.history = History()
         self.sampler = PairSampler(
             model.graph,
@@ -145,7 +148,9 @@ class Trainer:
             if value is not None and (history.best_value is None or value > history.best_value):
                 history.best_value, history.best_epoch = value, epoch
                 self._save("best")
-            evaluations = sum("eval_seconds" in other for other in history.epochs[history.best_epoch :])
+            evaluations = sum(
+                "eval_seconds" in other for other in history.epochs[history.best_epoch :]
+            )
             if self.config.patience and evaluations >= self.config.patience:
                 history.stopped = True
         if self.run_dir is not None:
@@ -154,6 +159,8 @@ class Trainer:
         last = epoch == self.config.epochs or history.stopped
         if last or epoch % self.config.checkpoint_every == 0:
             self._save("last")
+        if self.on_epoch is not None:
+            self.on_epoch(record)
 
     def _train(self, epoch: int) -> float:
         self.model.start_epoch(epoch)

@@ -57,8 +57,7 @@ struct PropagateCase {
     if (params.self_loops) sum += scale_of(row) * x_at(row);
     sum *= 1.0 - params.alpha;
     if (params.row_scale) sum *= static_cast<double>(row_scale[static_cast<size_t>(row)]);
-    if (params.x0)
-      sum += params.alpha * to_double(x0[static_cast<size_t>(row * params.x0_stride + column)]);
+    if (params.x0) sum += params.alpha * to_double(x0[static_cast<size_t>(row * params.x0_stride + column)]);
     return sum;
   }
 

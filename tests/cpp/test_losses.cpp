@@ -42,7 +42,9 @@ struct Batch {
     params.type = kTypeOf<T>;
   }
   size_t size() const { return users.size(); }
-  double at(int64_t row, int64_t i) const { return static_cast<double>(x[static_cast<size_t>(row * dim + i)]); }
+  double at(int64_t row, int64_t i) const {
+    return static_cast<double>(x[static_cast<size_t>(row * dim + i)]);
+  }
   double dot(int64_t a, int64_t b) const {
     double sum = 0.0;
     for (int64_t i = 0; i < dim; ++i) sum += at(a, i) * at(b, i);

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t kDim = 19;
 
-// Where row pointers cross, two tasks can visit one row and write the same (worthless) result twice: no matter,
-// but a data race by the letter. So under ThreadSanitizer damaged graphs are run by one thread.
+// Where row pointers cross, two tasks can visit one row and write the same (worthless) result twice: no
+// matter, but a data race by the letter. So under ThreadSanitizer damaged graphs are run by one thread.
 #if defined(__SANITIZE_THREAD__)
 constexpr int kThreads = 1;
 #else
@@ -137,7 +137,7 @@ template <class T>
 void test_type(const CpuKernels& kernels, Random& random) {
   for (int trial = 0; trial < 150; ++trial) {
     const DType index = trial % 2 ? DType::kInt32 : DType::kInt64;
-    test_rows<T>(kernels, 1 + below(random, 40), index, random);       // one task
+    test_rows<T>(kernels, 1 + below(random, 40), index, random);      // one task
     if (trial % 15 == 0) test_rows<T>(kernels, 1200, index, random);  // several
     if constexpr (!std::is_same_v<T, BFloat16>) test_targets<T>(kernels, index, random);
   }

@@ -50,7 +50,8 @@ void test_edge_dot(const CpuKernels& kernels, int64_t dim, DType index, Random& 
       const auto c = static_cast<size_t>(graph.wide[static_cast<size_t>(e)]);
       double sum = 0.0;
       for (size_t i = 0; i < static_cast<size_t>(dim); ++i)
-        sum += to_double(g[row * static_cast<size_t>(dim) + i]) * to_double(x[c * static_cast<size_t>(dim) + i]);
+        sum +=
+            to_double(g[row * static_cast<size_t>(dim) + i]) * to_double(x[c * static_cast<size_t>(dim) + i]);
       sum *= 0.75 * static_cast<double>(row_scale[row]) * static_cast<double>(col_scale[c]);
       // Sums are held in float for bfloat16 too, so its result is as good as float32's.
       const double tolerance = std::is_same_v<T, double> ? kTolerance<double> : kTolerance<float>;

@@ -1,4 +1,5 @@
-// Sampling kernels: what they draw, against the properties that define it; what they add up, against plain loops.
+// Sampling kernels: what they draw, against the properties that define it; what they add up, against plain
+// loops.
 #include <numeric>
 
 #include "check.h"
@@ -39,7 +40,8 @@ void test_nth_missing(Random& random) {
     const int64_t begin = graph.indptr[1], degree = graph.num_edges() - begin;
     std::vector<int64_t> missing(30);
     std::iota(missing.begin(), missing.end(), 0);
-    for (int64_t e = begin; e < graph.num_edges(); ++e) std::erase(missing, graph.wide[static_cast<size_t>(e)]);
+    for (int64_t e = begin; e < graph.num_edges(); ++e)
+      std::erase(missing, graph.wide[static_cast<size_t>(e)]);
     for (size_t k = 0; k < missing.size(); ++k)
       CHECK(nth_missing(graph.wide.data() + begin, degree, static_cast<int64_t>(k)) == missing[k]);
   }
@@ -78,7 +80,8 @@ void test_neighbors_and_negatives(const CpuKernels& kernels, DType index, Random
     }
     const auto* items = graph.wide.data() + begin;
     const int64_t item = negatives[t];
-    CHECK(degree == 60 ? item == -1 : item >= 0 && item < 60 && !std::binary_search(items, items + degree, item));
+    CHECK(degree == 60 ? item == -1
+                       : item >= 0 && item < 60 && !std::binary_search(items, items + degree, item));
   }
 }
 
@@ -129,7 +132,8 @@ void test_aggregate(const CpuKernels& kernels, DType index, Random& random) {
         other += factor * static_cast<double>(second[c * kDim + i]);
       };
       for (int k = 0; k < count; ++k)
-        add(static_cast<double>(degree) / count, static_cast<size_t>(graph.wide[static_cast<size_t>(begin + picks[k])]));
+        add(static_cast<double>(degree) / count,
+            static_cast<size_t>(graph.wide[static_cast<size_t>(begin + picks[k])]));
       add(1.0, row);
       main += static_cast<double>(sum[row * kDim + i]);
       wrong += !near(static_cast<double>(out[t * kDim + i]), main, 4 * kTolerance<T>);

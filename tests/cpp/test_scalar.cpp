@@ -53,7 +53,7 @@ int main() {
   Random random(4);
   for (int i = 0; i < 200000; ++i) test_pattern(static_cast<uint32_t>(random()));
   for (uint32_t bits = 0; bits < 0x10000u; ++bits) {
-    const float x = to_float({static_cast<uint16_t>(bits)});
+    const float x = ltgnn::to_float({static_cast<uint16_t>(bits)});
     if (!std::isnan(x)) CHECK(ltgnn::to_bfloat16(x).bits == bits);  // stored values come back
   }
   return finish();

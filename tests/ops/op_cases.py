@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from ops.graphs import Csr, make_graph
 from torch import Tensor
 
 from ltgnn.ops import reference
 from ltgnn.ops.csr import transpose
-
-from ops.graphs import Csr, make_graph
 
 Arguments = dict[str, Any]
 FLOATS = (torch.float32, torch.float64)
@@ -47,7 +46,15 @@ class OpCase:
     inputs: Callable[[Setting], Arguments]
     reference: Callable[..., Any]
     dtypes: tuple[torch.dtype, ...] = FLOATS
-    graphs: tuple[str, ...] = ("empty", "no_edges", "one", "isolated", "hub", "duplicates", "random")
+    graphs: tuple[str, ...] = (
+        "empty",
+        "no_edges",
+        "one",
+        "isolated",
+        "hub",
+        "duplicates",
+        "random",
+    )
     differentiable: tuple[str, ...] = ()
     twice_differentiable: bool = False
     mutates: tuple[str, ...] = ()
@@ -60,7 +67,7 @@ class OpCase:
 
     def call(self, function: Callable[..., Any], arguments: Arguments) -> list[Tensor]:
         """Results, then mutated tensors; the arguments given are left alone."""
-        own = {k: v.clone() if k in self.mutates and v is not None else v
+        own = {k: v.clone() if k in self.mutates and isinstance(v, Tensor) else v
                for k, v in arguments.items()}  # fmt: skip
         result = function(**own)
         results = [] if result is None else [result] if isinstance(result, Tensor) else [*result]
@@ -125,7 +132,10 @@ def _propagate_with_transpose(setting: Setting) -> Arguments:
     arguments = _propagate_inputs(setting)
     transposed = transpose(arguments["indptr"], arguments["indices"], len(arguments["x"]))
     names = ("t_indptr", "t_indices", "t_perm")
-    return {**arguments, **dict(zip(names, transposed if setting.full else [None] * 3, strict=True))}
+    return {
+        **arguments,
+        **dict(zip(names, transposed if setting.full else [None] * 3, strict=True)),
+    }
 
 
 def _propagate_out_inputs(setting: Setting) -> Arguments:

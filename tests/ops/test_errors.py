@@ -41,9 +41,17 @@ def bad_graph(indices_checked: bool = True) -> list[Bad]:
         (to("indptr", strided), ValueError, "indptr must be contiguous"),
         (to("indices", strided), ValueError, "indices must be contiguous"),
         (to("indices", lambda t: t[None]), ValueError, "indices must be 1-D .*got 2-D"),
-        (to("indices", lambda t: t.float()), ValueError, "indices must be int32 or int64, got float32"),
+        (
+            to("indices", lambda t: t.float()),
+            ValueError,
+            "indices must be int32 or int64, got float32",
+        ),
         (put("indptr", 0, 1), ValueError, r"indptr\[0\] must be 0, got 1"),
-        (put("indptr", -1, 7), ValueError, r"indptr\[-1\] must be the number of indices, \d+, got 7"),
+        (
+            put("indptr", -1, 7),
+            ValueError,
+            r"indptr\[-1\] must be the number of indices, \d+, got 7",
+        ),
         (put("indptr", 30, -5), ValueError, r"indptr must not decrease .*indptr\[30\] = -5"),
         (put("indptr", 30, 2**62), ValueError, r"indptr must not decrease .*= 4611686018427387904"),
     ]
@@ -69,15 +77,27 @@ def bad_vector(name: str, length: str) -> list[Bad]:
 def bad_table(name: str, rows: str) -> list[Bad]:
     return [
         (to(name, lambda t: t[0]), ValueError, rf"{name} must be 2-D .*got 1-D"),
-        (to(name, lambda t: t[:-1]), ValueError, rf"{name} must have {rows}(elements in axis 0|rows)"),
-        (to(name, lambda t: t[:, :-1].contiguous()), ValueError, rf"{name} must have 8 elements in axis 1"),
+        (
+            to(name, lambda t: t[:-1]),
+            ValueError,
+            rf"{name} must have {rows}(elements in axis 0|rows)",
+        ),
+        (
+            to(name, lambda t: t[:, :-1].contiguous()),
+            ValueError,
+            rf"{name} must have 8 elements in axis 1",
+        ),
         (to(name, lambda t: t.half()), ValueError, rf"{name} must be float32, got float16"),
     ]
 
 
 def bad_ids(name: str, size: int = 60) -> list[Bad]:
     return [
-        (put(name, 3, size), IndexError, rf"{name} must be in \[0, {size}\), got {name}\[3\] = {size}"),
+        (
+            put(name, 3, size),
+            IndexError,
+            rf"{name} must be in \[0, {size}\), got {name}\[3\] = {size}",
+        ),
         (put(name, 3, -1), IndexError, rf"{name} must be in \[0, {size}\), got {name}\[3\] = -1"),
         (to(name, lambda t: t.int()), ValueError, rf"{name} must be int64, got int32"),
         (to(name, lambda t: t[None]), ValueError, rf"{name} must be 1-D .*got 2-D"),
@@ -89,12 +109,18 @@ def bad_number(name: str, values: list[float], pattern: str) -> list[Bad]:
     return [(to(name, lambda _, v=v: v), ValueError, pattern) for v in values]
 
 
-X_DTYPE: Bad = (to("x", lambda t: t.half()), ValueError, "x must be float32, float64 or bfloat16, got float16")
+X_DTYPE: Bad = (
+    to("x", lambda t: t.half()),
+    ValueError,
+    "x must be float32, float64 or bfloat16, got float16",
+)
 NO_BF16: list[Bad] = [
     (to("x", lambda t: t.bfloat16()), ValueError, "x must be float32 or float64, got bfloat16"),
     (to("x", lambda t: t.t().contiguous().t()), ValueError, "x must be contiguous"),
 ]
-ALPHA = bad_number("alpha", [-0.1, 1.1, float("nan")], r"alpha must be in \[0, 1\], got (-0.1|1.1|-?nan)")
+ALPHA = bad_number(
+    "alpha", [-0.1, 1.1, float("nan")], r"alpha must be in \[0, 1\], got (-0.1|1.1|-?nan)"
+)
 FANOUT = bad_number("fanout", [-1, 257], r"fanout must be in \[0, 256\], got (-1|257)")
 NOT_SQUARE: Bad = (
     to("indptr", lambda t: torch.cat([t, t[-1:]])), ValueError,
@@ -127,7 +153,7 @@ BAD: dict[str, list[Bad]] = {
     "propagate_out": [
         *PROPAGATE, *bad_table("out", "60 "),
         (to("out", lambda t: t.t().contiguous().t()), ValueError, "out must be contiguous"),
-        (lambda a: {"out": a["x"]}, ValueError, "out must not be x"),
+        (lambda a: {"x": a["x"], "out": a["x"]}, ValueError, "out must not be x"),
         (overlapping, ValueError, "out must not"),
     ],
     "edge_dot": [

@@ -40,7 +40,9 @@ def test_every_operator_has_a_case() -> None:
 @each_case
 def test_twin_has_the_operators_arguments(case: OpCase) -> None:
     names = [argument.name for argument in case.op.default._schema.arguments]
-    assert [name for name in names if name in case.inputs(Setting())] == list(case.inputs(Setting()))
+    assert [name for name in names if name in case.inputs(Setting())] == list(
+        case.inputs(Setting())
+    )
     assert {name for name in names if name not in case.inputs(Setting())} == set()
 
 
@@ -123,7 +125,9 @@ def needing_grad(case: OpCase, arguments: Arguments, names: tuple[str, ...]) -> 
 def test_opcheck(case: OpCase, graph: str, grad: bool) -> None:
     arguments = case.inputs(Setting(graph, 4))
     if grad:
-        arguments = needing_grad(case, arguments, case.differentiable or _read_floats(case, arguments))
+        arguments = needing_grad(
+            case, arguments, case.differentiable or _read_floats(case, arguments)
+        )
     torch.library.opcheck(case.op.default, (), arguments)
 
 

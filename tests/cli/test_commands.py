@@ -1,0 +1,160 @@
+"""The command line, as users type it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ltgnn.cli import main
+
+TINY = [
+    "--synthetic.num_users", "120", "--synthetic.num_items", "150",
+    "--synthetic.num_interactions", "2500", "--epochs", "2",
+]  # fmt: skip
+RESULT_KEYS = {
+    "model", "dataset", "num_users", "num_items", "num_train", "epochs", "recall@20", "ndcg@20",
+    "best_epoch", "protocol", "seconds_per_epoch", "train_seconds", "eval_seconds",
+    "graph_seconds", "peak_rss_mb", "threads",
+}  # fmt: skip
+
+
+@pytest.fixture
+def data_folder(tmp_path):
+    """A folder in LightGCN text with train and test."""
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    train = "".join(
+        f"{u} " + " ".join(str((u + 2 * k) % 30) for k in range(8)) + "\n" for u in range(30)
+    )
+    test = "".join(f"{u} {(u + 16) % 30} {(u + 18) % 30}\n" for u in range(30))
+    (folder / "train.txt").write_text(train)
+    (folder / "test.txt").write_text(test)
+    return folder
+
+
+@pytest.mark.parametrize("model", ["ltgnn", "lightgcn", "mf"])
+def test_train_evaluate_recommend(model, data_folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    result_file = run / "result.json"
+    code = main(["train", "--data", str(data_folder), "--model", model, "--epochs", "3",
+                 "--out", str(run), "--json", str(result_file)])  # fmt: skip
+    assert code == 0
+    result = json.loads(result_file.read_text())
+    assert result.keys() >= RESULT_KEYS
+    assert (result["model"], result["dataset"], result["epochs"]) == (model, "pairs", 3)
+    assert (result["num_users"], result["num_items"], result["num_train"]) == (30, 30, 240)
+    assert result["protocol"] == "test"
+    shown = capsys.readouterr().out
+    assert "recall" in shown and "user 2:" in shown
+
+    scores = tmp_path / "scores.json"
+    code = main(["evaluate", str(run), "--data", str(data_folder), "--json", str(scores)])
+    assert code == 0
+    scored = json.loads(scores.read_text())
+    assert scored["recall@20"] == result["recall@20"]
+    assert scored["epoch"] == result["best_epoch"]
+
+    capsys.readouterr()
+    assert main(["recommend", str(run), "--users", "0,1,2", "--k", "10"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["user 0", "user 1", "user 2"]
+    items = [int(word) for word in lines[0].split(": ")[1].split()[::2]]
+    assert len(items) == 10
+    assert not set(items) & {2 * k for k in range(8)}, "a training item was recommended"
+
+
+def test_train_on_built_in_data_needs_no_flags(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *TINY]) == 0
+    runs = list((tmp_path / "runs").iterdir())
+    assert len(runs) == 1 and runs[0].name.startswith("synthetic-ltgnn-")
+    result = json.loads((runs[0] / "result.json").read_text())
+    assert result["protocol"] == "validation"
+    assert "valid_recall@20" in result and "best_on_test_recall@20" in result
+
+
+def test_resume_of_a_finished_run_gives_its_result_again(tmp_path):
+    run = tmp_path / "run"
+    assert main(["train", *TINY, "--out", str(run)]) == 0
+    first = json.loads((run / "result.json").read_text())
+    assert main(["train", "--resume", str(run)]) == 0
+    second = json.loads((run / "result.json").read_text())
+    assert {k: v for k, v in first.items() if "@" in k} == {
+        k: v for k, v in second.items() if "@" in k
+    }
+
+
+def test_a_run_is_not_overwritten_unasked(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", *TINY, "--out", str(run)]) == 0
+    assert main(["train", *TINY, "--out", str(run)]) == 1
+    assert "holds a run" in capsys.readouterr().err
+    assert main(["train", *TINY, "--out", str(run), "--overwrite", "true"]) == 0
+
+
+def test_settings_from_yaml_and_print_config(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--ltgnn.alpha", "0.3", "--print_config"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "alpha: 0.3" in printed
+    config = tmp_path / "c.yaml"
+    config.write_text("epochs: 1\nmodel: mf\nmf:\n  dim: 8\n")
+    run = tmp_path / "run"
+    assert main(["train", "--config", str(config), *TINY[:6], "--out", str(run)]) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert (result["model"], result["settings"]["dim"], result["epochs"]) == ("mf", 8, 1)
+
+
+def test_external_ids_come_back(tmp_path, capsys):
+    table = tmp_path / "likes.csv"
+    rows = [f"u{u},song {(u + 3 * k) % 12}" for u in range(12) for k in range(4)]
+    table.write_text("user,item\n" + "\n".join(rows) + "\n")
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(table), "--epochs", "1", "--out", str(run)]) == 0
+    capsys.readouterr()
+    assert main(["recommend", str(run), "--users", "u3,u7", "--k", "2"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("user u3: song ") and "\nuser u7: song " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--data", "nowhere"], "nowhere"),
+        (["train", "--ltgnn.alpha", "7"], "alpha must be in (0, 1], got 7"),
+        (["train", "--threads", "0"], "--threads must be at least 1, got 0"),
+        (["train", "--ks", "5,x"], "--ks must be numbers with commas"),
+        (["train", "--monitor", "recall@7"], "monitor must be at one of ks"),
+        (["train", "--resume", "nowhere"], "nowhere holds no run"),
+        (["evaluate", "nowhere"], "nowhere holds no run"),
+        (["recommend", "nowhere", "--users", "1"], "nowhere holds no run"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(arguments)
+    except SystemExit as ended:  # refused by the parser itself
+        code = ended.code
+    assert code in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_unknown_user_and_wrong_data_are_named(tmp_path, data_folder, capsys):
+    run = tmp_path / "run"
+    assert main(["train", *TINY, "--out", str(run)]) == 0
+    assert main(["recommend", str(run), "--users", "0,nobody"]) == 1
+    assert "no user 'nobody'; there are 120 users" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--data", str(data_folder)]) == 1
+    assert "the data do not fit the run" in capsys.readouterr().err
+
+
+def test_doctor_says_what_is_used_and_why_not(capsys):
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("ltgnn._C ", "ltgnn._C_cuda", "instruction set", "threads", "torch", "cuda"):
+        assert word in shown

@@ -1,0 +1,114 @@
+"""LTGNN's mathematics, against dense linear algebra."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from models.contract import checkerboard, state_of
+from models.dense import dense_adjacency, random_graph
+
+from ltgnn.models import Batch, create
+
+
+def exact(model) -> torch.Tensor:
+    """alpha (I - (1 - alpha) A)^-1 E0."""
+    alpha = model.config.alpha
+    a = dense_adjacency(model.graph, model.config.self_loops)
+    system = torch.eye(len(a), dtype=torch.float64) - (1 - alpha) * a
+    return alpha * torch.linalg.solve(system, model.e0.double())
+
+
+@pytest.mark.parametrize("self_loops", [False, True])
+def test_solve_is_the_fixed_point(self_loops):
+    model = create("ltgnn", random_graph(), dim=8, depth="fixed_point", alpha=0.2,
+                   self_loops=self_loops, inference="solve", tol=1e-7)  # fmt: skip
+    torch.testing.assert_close(model.node_embeddings().double(), exact(model), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sweeps", [0, 1, 3])
+def test_sweeps_are_truncated_propagation(sweeps):
+    model = create("ltgnn", random_graph(), dim=8, depth="fixed_point", alpha=0.3, sweeps=sweeps)
+    a, e0 = dense_adjacency(model.graph, False), model.e0.double()
+    z = e0
+    for _ in range(sweeps):
+        z = 0.7 * a @ z + 0.3 * e0
+    torch.testing.assert_close(model.node_embeddings().double(), z, rtol=1e-4, atol=1e-6)
+
+
+def test_one_hop_is_one_exact_step():
+    model = create("ltgnn", random_graph(), dim=8, alpha=0.4)
+    a, e0 = dense_adjacency(model.graph, False), model.e0.double()
+    torch.testing.assert_close(
+        model.node_embeddings().double(), 0.6 * a @ e0 + 0.4 * e0, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_output_adjustment_takes_out_its_parts():
+    graph = random_graph()
+    model = create("ltgnn", graph, dim=8, alpha=0.4, c0=0.2, c1=0.1, c2=0.3)
+    a, e0 = dense_adjacency(graph, False), model.e0.double()
+    q = graph.degrees.double().sqrt()
+    q /= q.norm()
+    z = 0.6 * a @ e0 + 0.4 * e0
+    expected = (z - 0.2 * e0 - 0.1 * a @ e0 - 0.3 * torch.outer(q, q @ e0)) / 0.4
+    torch.testing.assert_close(model.node_embeddings().double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_stored_embeddings_approach_the_fixed_point():
+    """With embeddings held still, steps over all nodes solve the fixed point: error against steps."""
+    graph = random_graph()
+    model = create("ltgnn", graph, dim=8, depth="fixed_point", alpha=0.3, start_sweeps=0, lr=0.0,
+                   fanout=4, refresh_every=10)  # fmt: skip
+    errors = []
+    users = torch.arange(graph.num_users)
+    items = torch.arange(graph.num_items)[: graph.num_users]
+    rest = torch.arange(graph.num_items - graph.num_users)
+    for step in range(120):
+        model.training_step(Batch(users, items, None, seed=step))
+        model.training_step(Batch(rest, rest + graph.num_users, None, seed=1000 + step))
+        errors.append((model.z.double() - exact(model)).norm().item())
+    assert errors[40] < 0.2 * errors[0]
+    assert errors[-1] < 1e-2 * errors[0], errors[::20]
+
+
+def test_faithful_moves_sampled_neighbours_only_with_momentum():
+    graph = checkerboard()
+    settings = {"dim": 8, "depth": "fixed_point", "gradient_memory": True, "c0": 0.2, "fanout": 5}
+    users, items = torch.tensor([0, 1]), torch.tensor([0, 1])
+    touched = torch.tensor([0, 1, 40, 41])
+    others = torch.tensor([n for n in range(graph.num_nodes) if n not in touched.tolist()])
+    moved = {}
+    for faithful in (False, True):
+        model = create("ltgnn", graph, faithful=faithful, **settings)
+        model.adam_m.fill_(0.1)  # as if every row had had gradients before
+        model.adam_v.fill_(0.1)
+        before = state_of(model)["e0"]
+        model.training_step(Batch(users, items, None, seed=1))
+        moved[faithful] = (model.e0 - before).abs().sum(1)
+    assert (moved[False][touched] > 0).all()
+    assert (moved[False][others] == 0).all()
+    assert (moved[True][others] > 0).sum() > 0
+    assert (moved[True][others] == 0).sum() > 0
+
+
+def test_own_gradient_equals_autograd_of_the_row():
+    """Without memory, E0's gradient is that of z_r = (1 - alpha) x_r + alpha e0_r with x_r held fixed."""
+    graph = random_graph()
+    model = create("ltgnn", graph, dim=8, alpha=0.4, fanout=64, lr=1.0, l2=0.0)
+    users, items = torch.arange(10), torch.arange(10, 20)
+    model.adam_v.fill_(1.0)  # then a step is about proportional to the gradient
+    e0 = model.e0.double().clone()
+    x = (dense_adjacency(graph, False) @ e0).detach()
+    leaf = e0.clone().requires_grad_()
+    z = 0.6 * x + 0.4 * leaf
+    unit = torch.nn.functional.normalize(z, dim=1)
+    logits = unit[users] @ unit[items + graph.num_users].T / model.config.tau
+    mask = torch.eye(10, dtype=torch.bool)
+    loss = (
+        -logits.diagonal()
+        + model.config.exponent * logits.masked_fill(mask, -torch.inf).logsumexp(1)
+    ).mean()
+    loss.backward()
+    value = model.training_step(Batch(users, items, None, seed=0))
+    torch.testing.assert_close(value, loss.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(model.adam_m.double(), 0.1 * leaf.grad, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,56 @@
+"""The README's examples run as they are written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ltgnn.cli import main
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def test_the_first_two_blocks_install_and_run():
+    fences = re.findall(r"```(\w*)\n(.*?)```", README, re.S)
+    (_, first), (_, second) = fences[:2]
+    assert first.count("\n") == second.count("\n") == 1
+    assert first.endswith("pip install . && ltgnn train\n")
+    assert "pip install" in second and second.endswith("pytest\n")
+
+
+def test_python_examples_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    examples = blocks("python")
+    assert len(examples) >= 2
+    names: dict[str, object] = {}
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), names)
+
+
+def console_lines() -> list[str]:
+    """Commands of our own, where they need no data that a reader must bring."""
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("ltgnn ") and " DIR" not in line]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.mark.parametrize("line", console_lines())
+def test_commands_run(line, folder, monkeypatch):
+    """In order, in one folder, since the later ones use what the earlier ones made."""
+    monkeypatch.chdir(folder)
+    arguments = shlex.split(line, comments=True)[1:]
+    if arguments[0] == "train" and "--resume" not in arguments and "--epochs" not in arguments:
+        arguments += ["--epochs", "2"]  # the whole default run is the first block's business
+    assert main(arguments) == 0

@@ -1,0 +1,78 @@
+"""kill -9 at ten random moments: the resumed run ends with the bits of the uninterrupted one."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ltgnn.training import checkpoint
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from ltgnn.cli import main; sys.exit(main())",
+    "train",
+]
+SETTINGS = [
+    "--synthetic.num_users", "300", "--synthetic.num_items", "400",
+    "--synthetic.num_interactions", "6000", "--epochs", "40", "--batch_size", "256",
+    "--threads", "1", "--ltgnn.dim", "16", "--progress", "false",
+]  # fmt: skip
+KILLS = 10
+
+
+def final_state(run):
+    """What a run ended with, less times and paths."""
+    digests = {
+        kind: {name: value.tolist() for name, value in checkpoint.load(run / kind).tensors.items()}
+        for kind in ("last", "best")
+    }
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    metrics = [{k: v for k, v in record.items() if "seconds" not in k} for record in log]
+    return digests, metrics
+
+
+@pytest.mark.slow
+def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    start = time.monotonic()
+    subprocess.run([*COMMAND, *SETTINGS, "--out", str(whole)], check=True, capture_output=True)
+    duration = time.monotonic() - start
+
+    rng = random.Random(time.time_ns())
+    killed, moments = 0, []
+    arguments = [*SETTINGS, "--out", str(broken)]
+    while killed < KILLS:
+        process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL)  # fmt: skip
+        # From the moment that the run exists: before that there is nothing to resume. A start takes seconds,
+        # so moments are drawn within what a tenth of the training takes beyond it.
+        while not (broken / "config.json").exists() and process.poll() is None:
+            time.sleep(0.01)
+        epochs = logged(broken) if killed else 0
+        while killed and process.poll() is None and logged(broken) <= epochs:
+            time.sleep(0.002)
+        moment = rng.uniform(0.0, duration / 40)
+        moments.append(round(moment, 4))
+        time.sleep(moment)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        killed += 1
+        arguments = ["--resume", str(broken), "--threads", "1", "--progress", "false"]
+    print(f"{killed} kills, {moments} seconds after a new epoch, of {duration:.1f} s")
+    assert killed == KILLS, "the run ended before it could be killed so often"
+    subprocess.run([*COMMAND, *arguments], check=True, capture_output=True)
+    assert final_state(broken) == final_state(whole)
+
+
+def logged(run) -> int:
+    """Epochs in the log."""
+    with open(run / "log.jsonl") as log:
+        return sum(1 for _ in log)
