@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from ltgnn.cli.common import add_threads, parse_numbers, print_metrics, use_threads
 from ltgnn.cli.recommend import print_recommendations
@@ -24,7 +24,7 @@ HELP = "train a model on files or on the built-in data, evaluate it, save it"
 def build_parser() -> ArgumentParser:
     """Flags of the command; each model's settings are in a group of the model's name."""
     parser = ArgumentParser(description=HELP)
-    parser.add_argument("--config", action="config", help="YAML file with any of these")
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these")
     parser.add_argument(
         "--data", type=str | None, default=None, help="file or folder; none: built-in"
     )

@@ -134,6 +134,10 @@ class BipartiteGraph:
         if matrix.dim() != 2:
             raise ValueError(f"from_torch: expected a 2-D tensor, got {matrix.dim()}-D")
         if matrix.layout == torch.sparse_coo:
+            if matrix.sparse_dim() != 2:
+                raise ValueError(
+                    f"from_torch: expected two sparse dimensions, got {matrix.sparse_dim()}"
+                )
             # Not coalesced: merging is done here, and torch's own would trust the indices.
             users, items = matrix._indices().cpu()
             return cls.from_edges(

@@ -84,6 +84,13 @@ def loss_and_grad(
 
     Returns:
         (loss, scalar float64; dL/dx [num_rows, dim]).
+
+    Example:
+        >>> import torch, ltgnn
+        >>> x = torch.tensor([[1.0], [0.0], [0.0]])
+        >>> u, p, n = torch.tensor([0]), torch.tensor([1]), torch.tensor([2])
+        >>> ltgnn.ops.loss_and_grad(x, u, p, n)[1].flatten()
+        tensor([ 0.0000, -0.5000,  0.5000])
     """
     result: tuple[Tensor, Tensor]
     if negatives is not None:

@@ -66,6 +66,15 @@ def ltgnn_forward_(
         ValueError, IndexError: a shape, dtype, setting or row is wrong.
 
     Complexity: O(num_targets * fanout * dim).
+
+    Example:
+        >>> import torch, ltgnn
+        >>> graph = ltgnn.graph.BipartiteGraph.from_edges([0], [0])
+        >>> e0, m, v, delta, total, z = torch.ones(6, 2, 1).unbind()
+        >>> tables = ltgnn.ops.LtgnnTables(e0, m, v, delta, total, z)
+        >>> rows = torch.tensor([0])
+        >>> ltgnn.ops.ltgnn_forward_(graph, tables, rows, alpha=0.5, fanout=1, seed=0)[0]
+        tensor([[1.5000]])
     """
     csr = graph.csr(dtype=tables.e0.dtype, self_loops=self_loops, normalized=True)
     with torch.no_grad():  # else torch makes up a gradient function that only warns
@@ -107,6 +116,15 @@ def ltgnn_update_(
         ValueError, IndexError: a shape, dtype, setting or row is wrong.
 
     Complexity: O(num_targets * dim).
+
+    Example:
+        >>> import torch, ltgnn
+        >>> e0, m, v, delta, total, z = torch.zeros(6, 2, 1).unbind()
+        >>> tables = ltgnn.ops.LtgnnTables(e0, m, v, delta, total, z)
+        >>> rows, grad, h = torch.tensor([1]), torch.ones(1, 1), torch.empty(0, 1)
+        >>> ltgnn.ops.ltgnn_update_(tables, rows, grad, h, alpha=0.5, step=1, lr=0.1)
+        >>> e0.flatten()
+        tensor([ 0.0000, -0.1000])
     """
     torch.ops.ltgnn.ltgnn_update_(
         rows, grad, h if tables.g is not None else None, tables.e0, tables.m, tables.v, tables.g,

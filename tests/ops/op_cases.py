@@ -107,7 +107,7 @@ class _Maker:
         return torch.randint(max(below, 1), (count if below else 0,), generator=self.random)
 
     def distinct(self, below: int) -> Tensor:
-        return torch.randperm(below, generator=self.random)[: min(max(below * 2 // 3, 1), 150)]
+        return torch.randperm(below, generator=self.random)[: min(max(below * 2 // 3, 1), 80)]
 
     def optional(self, tensor: Tensor) -> Tensor | None:
         return tensor if self.setting.full else None
@@ -170,7 +170,7 @@ def _sample_aggregate_inputs(setting: Setting) -> Arguments:
         "indices": graph.indices,
         "row_scale": make.optional(make.vector(graph.num_rows)),
         "col_scale": make.optional(make.vector(graph.num_cols)),
-        "rows": make.ids(150, graph.num_rows),
+        "rows": make.ids(80, graph.num_rows),
         "x": make.table(graph.num_cols),
         "history": make.optional(make.table(graph.num_cols)),
         "history_sum": make.optional(make.table(graph.num_rows)),
@@ -185,7 +185,7 @@ def _sample_neighbors_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     graph = make.graph
     return {
-        "indptr": graph.indptr, "indices": graph.indices, "rows": make.ids(150, graph.num_rows),
+        "indptr": graph.indptr, "indices": graph.indices, "rows": make.ids(80, graph.num_rows),
         "num_cols": graph.num_cols, "fanout": 5, "seed": -3,
     }  # fmt: skip
 
@@ -194,7 +194,7 @@ def _negative_sample_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     graph = make.graph
     return {
-        "indptr": graph.indptr, "indices": graph.indices, "users": make.ids(150, graph.num_rows),
+        "indptr": graph.indptr, "indices": graph.indices, "users": make.ids(80, graph.num_rows),
         "num_items": graph.num_cols, "seed": 12345678901234567,
     }  # fmt: skip
 

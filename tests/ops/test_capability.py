@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,15 +36,21 @@ def run_child(wanted: str, code: str) -> str:
     return child.stdout.strip()
 
 
+def flags() -> set[str]:
+    """What the processor can do, by Linux's names."""
+    text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()}
+
+
 @pytest.mark.parametrize("wanted", ["baseline", "avx2", "avx512"])
 def test_instruction_set_agrees_with_the_reference(wanted: str) -> None:
-    got = run_child(wanted, CHILD)
-    if got != wanted:
-        pytest.skip(f"this machine's processor lacks {wanted}; it ran {got}")
+    if wanted == "avx512" and "avx512f" not in flags():
+        pytest.skip("this machine's processor lacks AVX-512")
+    if wanted == "avx2" and "avx2" not in flags():
+        pytest.skip("this machine's processor lacks AVX2")
+    assert run_child(wanted, CHILD) == wanted
 
 
-def test_a_wish_is_never_answered_with_more() -> None:
-    """An unknown or too high wish must still run."""
+def test_an_unknown_wish_runs_everywhere() -> None:
     code = "from ltgnn._library import cpu_capability; print(cpu_capability())"
-    assert run_child("baseline", code) == "baseline"
-    assert run_child("nonsense", code) in ("baseline", "avx2", "avx512")
+    assert run_child("nonsense", code) == "baseline"

@@ -119,8 +119,7 @@ def needing_grad(case: OpCase, arguments: Arguments, names: tuple[str, ...]) -> 
 
 
 @each_case
-@pytest.mark.parametrize("graph", ["random", "no_edges"])
-@pytest.mark.parametrize("grad", [False, True], ids=["plain", "grad"])
+@pytest.mark.parametrize(("graph", "grad"), [("no_edges", False), ("random", True)])
 @pytest.mark.filterwarnings("ignore:.*autograd kernel was not registered")
 def test_opcheck(case: OpCase, graph: str, grad: bool) -> None:
     arguments = case.inputs(Setting(graph, 4))
