@@ -51,7 +51,7 @@ LTGNN_HD T load_as(const T* p, T) {
 inline int64_t adam(const AdamParams& p, const Parallel& parallel) {
   return dispatch_float(p.type, [&](auto type) {
     using T = typename decltype(type)::type;
-    return for_each_target(p.num_rows, parallel, [&](int64_t k) {
+    return for_each_target(p.num_rows, 9 * p.dim, parallel, [&](int64_t k) {
       const int64_t row = p.rows ? p.rows[k] : k;
       if (row < 0 || row >= p.table_rows) return false;
       const T* grad = static_cast<const T*>(p.grad) + k * p.dim;

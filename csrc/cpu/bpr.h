@@ -16,8 +16,9 @@ constexpr int64_t kColumnsPerTask = 16;
 
 // Calls body(first_column, end_column) for blocks of columns, in parallel.
 template <class Body>
-void for_each_column_block(int64_t dim, const Parallel& parallel, const Body& body) {
-  for_each_task(parallel, (dim + kColumnsPerTask - 1) / kColumnsPerTask, [&](int64_t task, int) {
+void for_each_column_block(int64_t dim, int64_t batch, const Parallel& parallel, const Body& body) {
+  const int64_t num_tasks = (dim + kColumnsPerTask - 1) / kColumnsPerTask;
+  for_each_task(worth_threads(parallel, 4 * batch * dim), num_tasks, [&](int64_t task, int) {
     const int64_t begin = task * kColumnsPerTask;
     body(begin, begin + kColumnsPerTask < dim ? begin + kColumnsPerTask : dim);
   });
@@ -34,7 +35,7 @@ inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
     T* grad = static_cast<T*>(p.grad);
     const Buffer<double> losses(p.batch);
     const Buffer<T> slopes(p.batch);
-    const int64_t fault = for_each_target(p.batch, parallel, [&](int64_t b) {
+    const int64_t fault = for_each_target(p.batch, 3 * p.dim + 50, parallel, [&](int64_t b) {
       if (!in_table(p, p.users, b) || !in_table(p, p.items, b) || !in_table(p, p.negatives, b))
         return false;
       const T* u = x + p.users[b] * p.dim;
@@ -52,7 +53,7 @@ inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
     for (int64_t b = 0; b < p.batch; ++b) total += losses.get()[b];
     *p.loss = p.batch > 0 ? total / static_cast<double>(p.batch) : 0.0;
     std::memset(grad, 0, static_cast<size_t>(p.num_rows * p.dim) * sizeof(T));
-    for_each_column_block(p.dim, parallel, [&](int64_t begin, int64_t end) {
+    for_each_column_block(p.dim, p.batch, parallel, [&](int64_t begin, int64_t end) {
       for (int64_t b = 0; b < p.batch; ++b) {
         const T slope = slopes.get()[b];
         const int64_t u = p.users[b] * p.dim, i = p.items[b] * p.dim, n = p.negatives[b] * p.dim;

@@ -43,12 +43,12 @@ inline int64_t ltgnn_forward(const LtgnnForwardParams& p, const Parallel& parall
     using T = typename decltype(type)::type;
     const int64_t fault = dispatch_index(p.sample.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
-      return for_each_target(p.sample.num_targets, parallel,
+      return for_each_target(p.sample.num_targets, sampling_operations(p.sample), parallel,
                              [&](int64_t k) { return ltgnn_forward_row<T, Index>(p, k); });
     });
     if (fault >= 0 || !p.z) return fault;
     // Only now that every row has been computed from the old tables are they written.
-    return for_each_target(p.sample.num_targets, parallel, [&](int64_t k) {
+    return for_each_target(p.sample.num_targets, 4 * p.sample.dim, parallel, [&](int64_t k) {
       const int64_t dim = p.sample.dim, offset = p.sample.rows[k] * dim;
       T* z = static_cast<T*>(p.z) + offset;
       T* delta = static_cast<T*>(p.delta) + offset;
@@ -68,7 +68,7 @@ inline int64_t ltgnn_update(const LtgnnUpdateParams& p, const Parallel& parallel
     const T alpha = static_cast<T>(p.alpha), c0 = static_cast<T>(p.c0);
     const T rest = static_cast<T>(1.0 / (1.0 - p.c0)), kept = static_cast<T>(1.0 - p.alpha);
     const T stored = p.faithful ? static_cast<T>(1.0 - p.c0) : T(1);
-    return for_each_target(p.adam.num_rows, parallel, [&](int64_t k) {
+    return for_each_target(p.adam.num_rows, 9 * p.adam.dim, parallel, [&](int64_t k) {
       const int64_t row = p.adam.rows[k], dim = p.adam.dim;
       if (row < 0 || row >= p.adam.table_rows) return false;
       const T* grad = static_cast<const T*>(p.adam.grad) + k * dim;

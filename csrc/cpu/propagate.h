@@ -16,7 +16,7 @@ inline int64_t propagate(const PropagateParams& params, const Parallel& parallel
     using Acc = typename AccumulatorOf<T>::type;
     return dispatch_index(params.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
-      return for_each_row(params.csr, parallel, [&](int64_t row) {
+      return for_each_row(params.csr, params.dim, parallel, [&](int64_t row) {
         bool good = true;
         for_each_tile<Acc>(params.dim, [&]<class TileType>(int64_t column) {
           good = good && propagate_row<TileType, T, Acc, Index>(params, row, column) < 0;

@@ -10,6 +10,11 @@
 namespace ltgnn {
 namespace LTGNN_ISA {
 
+// Multiply-adds of one target row, for the schedule.
+inline int64_t sampling_operations(const SampleAggregateParams& p) {
+  return p.dim * (p.fanout + 4) * ((p.history ? 2 : 1) + (p.second ? 1 : 0));
+}
+
 // What one target row drew.
 struct Picks {
   uint32_t position[kMaxFanout];
@@ -43,7 +48,7 @@ inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& 
     using T = typename decltype(type)::type;
     return dispatch_index(p.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
-      return for_each_target(p.num_targets, parallel, [&](int64_t k) {
+      return for_each_target(p.num_targets, sampling_operations(p), parallel, [&](int64_t k) {
         const int64_t row = p.rows[k];
         Picks picks;
         if (!draw_picks(p, row, picks)) return false;
@@ -68,7 +73,7 @@ inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& 
 inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& parallel) {
   return dispatch_index(p.csr.index_type, [&](auto index) {
     using Index = typename decltype(index)::type;
-    return for_each_target(p.num_targets, parallel, [&](int64_t k) {
+    return for_each_target(p.num_targets, 10 * p.fanout, parallel, [&](int64_t k) {
       Picks picks;
       if (!draw_picks(p, p.rows[k], picks)) return false;
       const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[p.rows[k]];
@@ -83,7 +88,7 @@ inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& 
 inline int64_t negative_sample(const NegativeSampleParams& p, const Parallel& parallel) {
   return dispatch_index(p.csr.index_type, [&](auto index) {
     using Index = typename decltype(index)::type;
-    return for_each_target(p.num_draws, parallel, [&](int64_t draw) {
+    return for_each_target(p.num_draws, 100, parallel, [&](int64_t draw) {
       const int64_t user = p.users[draw];
       if (user < 0 || user >= p.csr.num_rows || !valid_row(p.csr, user)) return false;
       p.out[draw] = draw_negative<Index>(p, draw);

@@ -3,6 +3,8 @@
 
 #include <torch/csrc/stable/ops.h>
 
+#include <cstdlib>
+
 #include "core/parallel.h"
 
 namespace ltgnn {
@@ -14,8 +16,17 @@ inline void run_on_torch_threads(int num_threads, void (*body)(void*, int), void
   });
 }
 
+// Some 100 microseconds of work. LTGNN_PARALLEL_FROM overrides it: the tests set 0, so that small inputs meet threads.
+inline int64_t parallel_from() {
+  static const int64_t operations = [] {
+    const char* text = std::getenv("LTGNN_PARALLEL_FROM");
+    return text ? static_cast<int64_t>(std::atoll(text)) : int64_t{1} << 21;
+  }();
+  return operations;
+}
+
 inline Parallel torch_parallel() {
-  return {static_cast<int>(torch::stable::get_num_threads()), &run_on_torch_threads};
+  return {static_cast<int>(torch::stable::get_num_threads()), &run_on_torch_threads, parallel_from()};
 }
 
 }  // namespace ltgnn
