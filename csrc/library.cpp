@@ -5,51 +5,68 @@
 #include "cpu/kernels.h"
 
 STABLE_TORCH_LIBRARY(ltgnn, m) {
-  // out[r] = (1 - alpha) row_scale[r] (sum_e weight[e] col_scale[c_e] x[c_e] + [self_loops] col_scale[r] x[r]) + alpha x0[r]
-  //   indptr [R+1] int64, indices [E] int32|int64, weight [E]?, row_scale [R]?, col_scale [C]?, x [C, D], x0 [R, D]?
-  //   t_indptr [C+1], t_indices [E], t_perm [E]: the transposed structure (transposed edge k is edge t_perm[k]);
-  //   read by the backward only -> [R, D]
+  // out[r] = (1 - alpha) row_scale[r] (sum_e weight[e] col_scale[c_e] x[c_e] + [self_loops] col_scale[r]
+  // x[r]) + alpha x0[r]
+  //   indptr [R+1] int64, indices [E] int32|int64, weight [E]?, row_scale [R]?, col_scale [C]?, x [C, D], x0
+  //   [R, D]? t_indptr [C+1], t_indices [E], t_perm [E]: the transposed structure (transposed edge k is edge
+  //   t_perm[k]); read by the backward only -> [R, D]
   m.def(
-      "propagate(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, Tensor x, "
-      "Tensor? x0, float alpha, bool self_loops, Tensor? t_indptr, Tensor? t_indices, Tensor? t_perm) -> Tensor");
+      "propagate(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, Tensor "
+      "x, "
+      "Tensor? x0, float alpha, bool self_loops, Tensor? t_indptr, Tensor? t_indices, Tensor? t_perm) -> "
+      "Tensor");
   // The same into out [R, D]; no autograd.
   m.def(
-      "propagate_out(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, Tensor x, "
+      "propagate_out(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, "
+      "Tensor x, "
       "Tensor? x0, float alpha, bool self_loops, Tensor(a!) out) -> ()");
-  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; the structure is trusted -> [R, D]
+  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; the structure is trusted ->
+  // [R, D]
   m.def(
-      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha) -> Tensor");
-  // out[e] = factor row_scale[r] col_scale[c] <g[r], x[c]> for edge e from row r to column c; g [R, D], x [C, D] -> [E]
+      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha) "
+      "-> Tensor");
+  // out[e] = factor row_scale[r] col_scale[c] <g[r], x[c]> for edge e from row r to column c; g [R, D], x [C,
+  // D] -> [E]
   m.def(
       "edge_dot(Tensor indptr, Tensor indices, Tensor? row_scale, Tensor? col_scale, Tensor g, Tensor x, "
       "float factor) -> Tensor");
   // Variance-reduced sampled aggregate of target rows [B] int64, and of `second` over the same neighbours.
   //   x, history?, second? [C, D], history_sum? [R, D] -> ([B, D], [B, D] or [0, D])
   m.def(
-      "sample_aggregate(Tensor indptr, Tensor indices, Tensor? row_scale, Tensor? col_scale, Tensor rows, Tensor x, "
-      "Tensor? history, Tensor? history_sum, Tensor? second, int fanout, int seed, bool self_loops) -> (Tensor, Tensor)");
+      "sample_aggregate(Tensor indptr, Tensor indices, Tensor? row_scale, Tensor? col_scale, Tensor rows, "
+      "Tensor x, "
+      "Tensor? history, Tensor? history_sum, Tensor? second, int fanout, int seed, bool self_loops) -> "
+      "(Tensor, Tensor)");
   // The neighbours that sample_aggregate draws for rows [B], -1 where there are fewer -> [B, S] int64
   m.def(
-      "sample_neighbors(Tensor indptr, Tensor indices, Tensor rows, int num_cols, int fanout, int seed) -> Tensor");
+      "sample_neighbors(Tensor indptr, Tensor indices, Tensor rows, int num_cols, int fanout, int seed) -> "
+      "Tensor");
   // An item that each of users [B] lacks, or -1; indptr [U+1], indices [E] item numbers, sorted -> [B] int64
   m.def("negative_sample(Tensor indptr, Tensor indices, Tensor users, int num_items, int seed) -> Tensor");
-  // Sampled fixed-point step of distinct rows [T] int64; scale [N]?, all tables [N, D]; z None: one hop over e0.
+  // Sampled fixed-point step of distinct rows [T] int64; scale [N]?, all tables [N, D]; z None: one hop over
+  // e0.
   //   -> (out [T, D], aggregated g [T, D] or [0, D])
   m.def(
       "ltgnn_forward_(Tensor indptr, Tensor indices, Tensor? scale, Tensor rows, Tensor e0, Tensor(a!)? z, "
       "Tensor(b!) delta, Tensor history_sum, Tensor? g, float alpha, float c0, int fanout, int seed, "
       "bool self_loops) -> (Tensor, Tensor)");
-  // Implicit gradient from grad = dL/dout [T, D] and h [T, D]?, then Adam on the rows; l2 [T]?, tables [N, D].
+  // Implicit gradient from grad = dL/dout [T, D] and h [T, D]?, then Adam on the rows; l2 [T]?, tables [N,
+  // D].
   m.def(
-      "ltgnn_update_(Tensor rows, Tensor grad, Tensor? h, Tensor(a!) e0, Tensor(b!) m, Tensor(c!) v, Tensor(d!)? g, "
+      "ltgnn_update_(Tensor rows, Tensor grad, Tensor? h, Tensor(a!) e0, Tensor(b!) m, Tensor(c!) v, "
+      "Tensor(d!)? g, "
       "Tensor(e!)? delta, Tensor? l2, float alpha, float c0, bool faithful, int step, float lr, float beta1, "
       "float beta2, float eps) -> ()");
   // Adam on distinct rows [T] int64 of param [N, D] (None: on all), grad [T, D], l2 [T]?
   m.def(
-      "adam_(Tensor(a!) param, Tensor(b!) m, Tensor(c!) v, Tensor grad, Tensor? rows, Tensor? l2, int step, float lr, "
+      "adam_(Tensor(a!) param, Tensor(b!) m, Tensor(c!) v, Tensor grad, Tensor? rows, Tensor? l2, int step, "
+      "float lr, "
       "float beta1, float beta2, float eps) -> ()");
-  // Mean loss over the batch and its gradient for x [R, D]; users, items, negatives [B] int64 row numbers of x
+  // Mean loss over the batch and its gradient for x [R, D]; users, items, negatives [B] int64 row numbers of
+  // x
   //   -> (loss [] float64, dL/dx [R, D])
   m.def("bpr_loss(Tensor x, Tensor users, Tensor items, Tensor negatives) -> (Tensor, Tensor)");
-  m.def("in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent) -> (Tensor, Tensor)");
+  m.def(
+      "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent) -> (Tensor, "
+      "Tensor)");
 }

@@ -11,9 +11,7 @@ namespace {
 PyObject* version(PyObject*, PyObject*) { return PyUnicode_FromString(LTGNN_VERSION); }
 
 #if !LTGNN_BACKEND_CUDA
-PyObject* cpu_capability(PyObject*, PyObject*) {
-  return PyUnicode_FromString(ltgnn::cpu_kernels().name);
-}
+PyObject* cpu_capability(PyObject*, PyObject*) { return PyUnicode_FromString(ltgnn::cpu_kernels().name); }
 #endif
 
 PyMethodDef methods[] = {
@@ -24,8 +22,8 @@ PyMethodDef methods[] = {
 #endif
     {nullptr, nullptr, 0, nullptr}};
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, LTGNN_MODULE_NAME, nullptr, -1, methods,
-                          nullptr,               nullptr,           nullptr, nullptr};
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, LTGNN_MODULE_NAME, nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 

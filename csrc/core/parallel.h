@@ -14,8 +14,8 @@ struct Parallel {
   int num_threads = 1;
   // Runs body(context, thread) once for each thread in [0, num_threads), concurrently.
   void (*run)(int num_threads, void (*body)(void* context, int thread), void* context) = nullptr;
-  // Multiply-adds below which other threads are not woken. On a busy machine the wait for a thread that has lost
-  // its core costs far more than a small job could save.
+  // Multiply-adds below which other threads are not woken. On a busy machine the wait for a thread that has
+  // lost its core costs far more than a small job could save.
   int64_t worth = 0;
 };
 

@@ -1,4 +1,5 @@
-// Adam on the CPU, dense or on touched rows: rows are distinct, so threads never share one. See kernels/adam.h.
+// Adam on the CPU, dense or on touched rows: rows are distinct, so threads never share one. See
+// kernels/adam.h.
 #pragma once
 
 #include "core/dispatch.h"
@@ -23,16 +24,15 @@ LTGNN_HD void adam_row(const AdamParams& p, int64_t k, int64_t row, const Gradie
   int64_t i = 0;
   for (; i + kLanes <= p.dim; i += kLanes) {
     Lanes value = load_lanes(param + i), m_lanes = load_lanes(m + i), v_lanes = load_lanes(v + i);
-    const Lanes change = adam_element<T>(p.constants, gradient(i, Lanes{}) + l2 * value, m_lanes,
-                                         v_lanes, SquareRoot{});
+    const Lanes change =
+        adam_element<T>(p.constants, gradient(i, Lanes{}) + l2 * value, m_lanes, v_lanes, SquareRoot{});
     store_lanes(param + i, value + change);
     store_lanes(m + i, m_lanes);
     store_lanes(v + i, v_lanes);
     if (delta) store_lanes(delta + i, load_lanes(delta + i) + change);
   }
   for (; i < p.dim; ++i) {
-    const T change = adam_element<T>(p.constants, gradient(i, T{}) + l2 * param[i], m[i], v[i],
-                                     SquareRoot{});
+    const T change = adam_element<T>(p.constants, gradient(i, T{}) + l2 * param[i], m[i], v[i], SquareRoot{});
     param[i] += change;
     if (delta) delta[i] += change;
   }

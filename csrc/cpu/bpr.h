@@ -1,9 +1,9 @@
-// BPR on the CPU, in two passes: each triple's loss and slope (triples in parallel), then the gradients (blocks of
-// columns in parallel, triples in order, so that repeated rows add up in the same order always).
+// BPR on the CPU, in two passes: each triple's loss and slope (triples in parallel), then the gradients
+// (blocks of columns in parallel, triples in order, so that repeated rows add up in the same order always).
 #pragma once
 
-#include "cpu/buffer.h"
 #include "core/dispatch.h"
+#include "cpu/buffer.h"
 #include "cpu/inner_product.h"
 #include "cpu/targets.h"
 #include "kernels/losses.h"
@@ -36,8 +36,7 @@ inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
     const Buffer<double> losses(p.batch);
     const Buffer<T> slopes(p.batch);
     const int64_t fault = for_each_target(p.batch, 3 * p.dim + 50, parallel, [&](int64_t b) {
-      if (!in_table(p, p.users, b) || !in_table(p, p.items, b) || !in_table(p, p.negatives, b))
-        return false;
+      if (!in_table(p, p.users, b) || !in_table(p, p.items, b) || !in_table(p, p.negatives, b)) return false;
       const T* u = x + p.users[b] * p.dim;
       const double margin = static_cast<double>(inner_product<T>(u, x + p.items[b] * p.dim, p.dim)) -
                             static_cast<double>(inner_product<T>(u, x + p.negatives[b] * p.dim, p.dim));

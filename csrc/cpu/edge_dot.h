@@ -16,9 +16,7 @@ inline int64_t edge_dot(const EdgeDotParams& params, const Parallel& parallel) {
     return dispatch_index(params.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
       return for_each_row(params.csr, params.dim, parallel, [&](int64_t row) {
-        const auto dot = [&](const T* a, const T* b) {
-          return inner_product<Acc>(a, b, params.dim);
-        };
+        const auto dot = [&](const T* a, const T* b) { return inner_product<Acc>(a, b, params.dim); };
         const auto write = [](Acc* y, Acc value) { *y = value; };
         return edge_dot_row<T, Acc, Index>(params, row, dot, write) < 0;
       });

@@ -13,8 +13,7 @@ class FirstFault {
 
   void report(int64_t position) {
     int64_t seen = lowest_.load(std::memory_order_relaxed);
-    while (position < seen &&
-           !lowest_.compare_exchange_weak(seen, position, std::memory_order_relaxed)) {
+    while (position < seen && !lowest_.compare_exchange_weak(seen, position, std::memory_order_relaxed)) {
     }
   }
 

@@ -1,7 +1,7 @@
 // A register-blocked matrix product over packed, padded operands: the core of the in-batch losses.
 //
-// C[m, n] (+)= sum_k A[m, k] B[k, n]. One call of micro_gemm makes kRows x kCols of C in registers; A is read one
-// element at a time with any strides, B a register at a time. The order of the sum over k is fixed.
+// C[m, n] (+)= sum_k A[m, k] B[k, n]. One call of micro_gemm makes kRows x kCols of C in registers; A is read
+// one element at a time with any strides, B a register at a time. The order of the sum over k is fixed.
 #pragma once
 
 #include "core/lanes.h"
@@ -20,8 +20,8 @@ struct MicroGemm {
 
   // a: element (m, k) at a[m * a_row + k * a_col]; b: row k at b + k * b_row; c: row m at c + m * c_row.
   template <bool kAccumulate>
-  static LTGNN_HD void run(int64_t depth, const T* a, int64_t a_row, int64_t a_col, const T* b,
-                           int64_t b_row, T* c, int64_t c_row) {
+  static LTGNN_HD void run(int64_t depth, const T* a, int64_t a_row, int64_t a_col, const T* b, int64_t b_row,
+                           T* c, int64_t c_row) {
     Lanes sum[kRows][kVectors];
 #pragma GCC unroll 12
     for (int m = 0; m < kRows; ++m) {

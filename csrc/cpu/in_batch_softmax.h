@@ -1,12 +1,13 @@
-// In-batch softmax on the CPU (kernels/losses.h). U and V are the normalised rows of users and items, packed and
-// padded. Users are cut into a fixed number of groups, each one task; a group walks its users in blocks of kBlock:
+// In-batch softmax on the CPU (kernels/losses.h). U and V are the normalised rows of users and items, packed
+// and padded. Users are cut into a fixed number of groups, each one task; a group walks its users in blocks
+// of kBlock:
 //
 //   S = U_block V'         [kBlock, batch], stays in the second-level cache
 //   P = dL/dS              exponentials and row sums, in place
 //   dU_block = P V;  dV_group += P' U_block
 //
-// Groups and blocks depend on the batch alone, and group sums are added in order: the same bits for any number of
-// threads. Three products of 2 batch^2 dim operations each; memory batch * dim * (groups + 5).
+// Groups and blocks depend on the batch alone, and group sums are added in order: the same bits for any
+// number of threads. Three products of 2 batch^2 dim operations each; memory batch * dim * (groups + 5).
 #pragma once
 
 #include "cpu/bpr.h"
@@ -83,9 +84,8 @@ class InBatchSoftmax {
     const T* u = u_.get() + first * width_;
     for (int64_t column = 0; column < padded_; column += Gemm::kCols)
       for (int64_t m = 0; m < kBlock; m += Gemm::kRows)
-        Gemm::template run<false>(p_.dim, u + m * width_, width_, 1,
-                                  panels_.get() + column * p_.dim, Gemm::kCols,
-                                  scores + m * padded_ + column, padded_);
+        Gemm::template run<false>(p_.dim, u + m * width_, width_, 1, panels_.get() + column * p_.dim,
+                                  Gemm::kCols, scores + m * padded_ + column, padded_);
     for (int64_t m = 0; m < kBlock; ++m) softmax_row(first + m, scores + m * padded_);
     T* du = du_.get() + first * width_;
     for (int64_t item = 0; item < padded_; item += kDepth) {
@@ -93,8 +93,8 @@ class InBatchSoftmax {
       for (int64_t m = 0; m < kBlock; m += Gemm::kRows)
         for (int64_t column = 0; column < width_; column += Gemm::kCols)
           Gemm::template run<true>(depth, scores + m * padded_ + item, padded_, 1,
-                                   v_.get() + item * width_ + column, width_,
-                                   du + m * width_ + column, width_);
+                                   v_.get() + item * width_ + column, width_, du + m * width_ + column,
+                                   width_);
     }
     for (int64_t item = 0; item < padded_; item += Gemm::kRows)
       for (int64_t column = 0; column < width_; column += Gemm::kCols)

@@ -9,15 +9,13 @@ namespace {
 const CpuKernels& choose() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                        __builtin_cpu_supports("bmi2");
+  const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
-                          __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                          __builtin_cpu_supports("avx512vl");
   const char* wanted = std::getenv("LTGNN_CPU_CAPABILITY");
-  const auto allowed = [&](const char* name) {
-    return wanted == nullptr || std::strcmp(wanted, name) == 0;
-  };
+  const auto allowed = [&](const char* name) { return wanted == nullptr || std::strcmp(wanted, name) == 0; };
   if (has_avx512 && allowed("avx512")) return cpu_kernels_avx512();
   // A wish for more than the machine has ends at the best that it has.
   const bool wish_too_high = wanted != nullptr && std::strcmp(wanted, "avx512") == 0;

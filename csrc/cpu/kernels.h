@@ -15,9 +15,9 @@
 
 namespace ltgnn {
 
-// A kernel returns -1, or the lowest position (row of the matrix, target, batch element) that is malformed: an
-// unusable edge range, an index out of range. What it wrote is then worthless, but nothing was read or written
-// out of bounds.
+// A kernel returns -1, or the lowest position (row of the matrix, target, batch element) that is malformed:
+// an unusable edge range, an index out of range. What it wrote is then worthless, but nothing was read or
+// written out of bounds.
 struct CpuKernels {
   const char* name;
   int64_t (*propagate)(const PropagateParams&, const Parallel&);

@@ -30,8 +30,8 @@ bool ltgnn_forward_row(const LtgnnForwardParams& p, int64_t k) {
     tile.scale(rest);
     tile.store(out + column);
     if (!s.second) return;
-    if (!gather_picked<TileType, T, Index>(s, static_cast<const T*>(s.second), nullptr, row,
-                                           picks.position, picks.count, outer, column, tile))
+    if (!gather_picked<TileType, T, Index>(s, static_cast<const T*>(s.second), nullptr, row, picks.position,
+                                           picks.count, outer, column, tile))
       good = false;
     tile.store(static_cast<T*>(s.out_second) + k * dim + column);
   });

@@ -18,12 +18,13 @@ template <class Row>
 int64_t for_each_row(const CsrView& csr, int64_t dim, const Parallel& parallel, const Row& row) {
   FirstFault fault(csr.num_rows);
   const int64_t num_tasks = (csr.num_edges + csr.num_rows) / kWorkPerTask + 1;
-  for_each_task(worth_threads(parallel, (csr.num_edges + csr.num_rows) * dim), num_tasks, [&](int64_t task, int) {
-    const int64_t end = task_border(csr, task + 1, num_tasks);
-    for (int64_t r = task_border(csr, task, num_tasks); r < end; ++r) {
-      if (!valid_row(csr, r) || !row(r)) fault.report(r);
-    }
-  });
+  for_each_task(worth_threads(parallel, (csr.num_edges + csr.num_rows) * dim), num_tasks,
+                [&](int64_t task, int) {
+                  const int64_t end = task_border(csr, task + 1, num_tasks);
+                  for (int64_t r = task_border(csr, task, num_tasks); r < end; ++r) {
+                    if (!valid_row(csr, r) || !row(r)) fault.report(r);
+                  }
+                });
   return fault.first();
 }
 

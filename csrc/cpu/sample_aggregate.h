@@ -35,11 +35,10 @@ bool draw_picks(const Params& p, int64_t row, Picks& picks) {
 template <class Tile, class T, class Index>
 inline bool aggregate_tile(const SampleAggregateParams& p, int64_t row, const Picks& picks, T outer,
                            int64_t column, Tile& tile) {
-  const bool good = gather_picked<Tile, T, Index>(p, static_cast<const T*>(p.x),
-                                                  static_cast<const T*>(p.history), row,
-                                                  picks.position, picks.count, outer, column, tile);
-  if (p.history_sum)
-    tile.add_scaled(T(1), static_cast<const T*>(p.history_sum) + row * p.dim + column);
+  const bool good =
+      gather_picked<Tile, T, Index>(p, static_cast<const T*>(p.x), static_cast<const T*>(p.history), row,
+                                    picks.position, picks.count, outer, column, tile);
+  if (p.history_sum) tile.add_scaled(T(1), static_cast<const T*>(p.history_sum) + row * p.dim + column);
   return good;
 }
 
@@ -78,8 +77,7 @@ inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& 
       if (!draw_picks(p, p.rows[k], picks)) return false;
       const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[p.rows[k]];
       for (int j = 0; j < p.fanout; ++j)
-        p.out[k * p.fanout + j] =
-            j < picks.count ? static_cast<int64_t>(indices[picks.position[j]]) : -1;
+        p.out[k * p.fanout + j] = j < picks.count ? static_cast<int64_t>(indices[picks.position[j]]) : -1;
       return true;
     });
   });

@@ -1,5 +1,5 @@
-// Element-wise square root of a register or a number. A loop over the lanes: compilers turn it into the vector
-// instruction (square roots are exact, so nothing differs).
+// Element-wise square root of a register or a number. A loop over the lanes: compilers turn it into the
+// vector instruction (square roots are exact, so nothing differs).
 #pragma once
 
 #include <cmath>

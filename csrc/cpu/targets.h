@@ -9,8 +9,8 @@ namespace LTGNN_ISA {
 
 constexpr int64_t kTargetsPerTask = 64;
 
-// Calls body(k) -> bool for each target k in [0, num_targets); returns the lowest k where it was false, or -1.
-// `operations`: multiply-adds of one call, roughly.
+// Calls body(k) -> bool for each target k in [0, num_targets); returns the lowest k where it was false, or
+// -1. `operations`: multiply-adds of one call, roughly.
 template <class Body>
 int64_t for_each_target(int64_t num_targets, int64_t operations, const Parallel& parallel, const Body& body) {
   FirstFault fault(num_targets);

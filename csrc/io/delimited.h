@@ -89,10 +89,8 @@ class DelimitedParser {
     if (nul != std::string_view::npos) {
       throw ParseError(nul, "text", "a NUL byte (binary or UTF-16 file?)");
     }
-    DelimitedTable out{.users = IdColumn(spec_.text_users),
-                       .items = IdColumn(spec_.text_items),
-                       .values = {},
-                       .times = {}};
+    DelimitedTable out{
+        .users = IdColumn(spec_.text_users), .items = IdColumn(spec_.text_items), .values = {}, .times = {}};
     reserve(out);
     std::size_t num_columns = 0;
     for (bool header = spec_.has_header; rows_.next_row(); header = false) {
@@ -117,8 +115,7 @@ class DelimitedParser {
     if (column < 0 && !required) return;
     if (column < 0 || static_cast<std::size_t>(column) >= kMaxColumns) {
       throw std::invalid_argument(std::string(name) + " column: expected a number from 0 to " +
-                                  std::to_string(kMaxColumns - 1) + ", got " +
-                                  std::to_string(column));
+                                  std::to_string(kMaxColumns - 1) + ", got " + std::to_string(column));
     }
     const auto at = static_cast<std::size_t>(column);
     if (at >= roles_.size()) roles_.resize(at + 1, Role::kUnused);
@@ -152,9 +149,7 @@ class DelimitedParser {
         out.values.push_back(static_cast<float>(value));
         return;
       }
-      case Role::kTime:
-        out.times.push_back(read_number(field, "a finite number of seconds as time"));
-        return;
+      case Role::kTime: out.times.push_back(read_number(field, "a finite number of seconds as time")); return;
     }
   }
 
@@ -172,9 +167,7 @@ class DelimitedParser {
                        std::string(what) + " of at most " + std::to_string(kMaxIdBytes) + " bytes",
                        std::to_string(id.size()) + " bytes");
     }
-    const auto is_control = [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    };
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
     if (std::any_of(id.begin(), id.end(), is_control)) {
       fail(field, std::string(what) + " without control characters");
     }
@@ -194,8 +187,7 @@ class DelimitedParser {
   }
 
   [[noreturn]] void fail_columns(const char* bound, std::size_t expected, std::size_t got) const {
-    throw ParseError(rows_.row_offset(), bound + std::to_string(expected) + " columns",
-                     std::to_string(got));
+    throw ParseError(rows_.row_offset(), bound + std::to_string(expected) + " columns", std::to_string(got));
   }
 
   std::string_view text_;
@@ -221,8 +213,7 @@ inline DelimitedTable parse_delimited(std::string_view text, DelimitedSpec spec)
 
 // The first rows as they stand, for finding out what a file is. Stops without an error at
 // `max_rows`, at a malformed row, or at a row of more than kMaxPreviewColumns fields.
-inline std::vector<std::vector<std::string>> preview_rows(std::string_view text,
-                                                          std::string_view delimiter,
+inline std::vector<std::vector<std::string>> preview_rows(std::string_view text, std::string_view delimiter,
                                                           std::size_t max_rows) {
   constexpr std::size_t kMaxPreviewColumns = 1024;
   std::vector<std::vector<std::string>> rows;

@@ -118,9 +118,7 @@ class IntIdTable {
   std::vector<std::int64_t>& ids() { return ids_; }
 
  private:
-  std::uint64_t hash(std::int64_t id) const {
-    return detail::mix(static_cast<std::uint64_t>(id) + seed_);
-  }
+  std::uint64_t hash(std::int64_t id) const { return detail::mix(static_cast<std::uint64_t>(id) + seed_); }
 
   std::uint64_t seed_ = detail::hash_seed();
   std::vector<std::int64_t> ids_;  // by code

@@ -63,10 +63,9 @@ py::array take_texts(const StringIdTable& texts) {
   }
   const std::size_t bytes = 4 * width * texts.size();
   if (bytes > kAlwaysFine && bytes / kMaxBlowUp > texts.total_bytes()) {
-    throw py::value_error("text ids: expected ids of similar length, got one of " +
-                          std::to_string(width) + " characters among " +
-                          std::to_string(texts.size()) + " short ones; they would take " +
-                          std::to_string(bytes >> 20) + " MiB");
+    throw py::value_error("text ids: expected ids of similar length, got one of " + std::to_string(width) +
+                          " characters among " + std::to_string(texts.size()) +
+                          " short ones; they would take " + std::to_string(bytes >> 20) + " MiB");
   }
   py::array out(py::dtype("U" + std::to_string(width)),
                 std::vector<py::ssize_t>{static_cast<py::ssize_t>(texts.size())});
@@ -89,8 +88,7 @@ py::array take_ids(IdColumn& column) {
   return take(std::move(column.ints.ids()));
 }
 
-py::tuple parse_lightgcn_bytes(const py::bytes& data, const std::string& name,
-                               std::size_t num_threads) {
+py::tuple parse_lightgcn_bytes(const py::bytes& data, const std::string& name, std::size_t num_threads) {
   constexpr std::size_t kMaxThreads = 256;
   LightGcnEdges edges = parse_unlocked(data, name, [&](std::string_view text) {
     return parse_lightgcn(text, std::min(num_threads, kMaxThreads));
@@ -100,9 +98,9 @@ py::tuple parse_lightgcn_bytes(const py::bytes& data, const std::string& name,
                         edges.num_users, edges.num_items);
 }
 
-py::tuple parse_delimited_bytes(const py::bytes& data, const std::string& name,
-                                const std::string& delimiter, int user, int item, int value,
-                                int time, bool has_header, bool text_users, bool text_items) {
+py::tuple parse_delimited_bytes(const py::bytes& data, const std::string& name, const std::string& delimiter,
+                                int user, int item, int value, int time, bool has_header, bool text_users,
+                                bool text_items) {
   const DelimitedSpec spec{.delimiter = delimiter,
                            .user = user,
                            .item = item,
@@ -111,27 +109,26 @@ py::tuple parse_delimited_bytes(const py::bytes& data, const std::string& name,
                            .has_header = has_header,
                            .text_users = text_users,
                            .text_items = text_items};
-  DelimitedTable table = parse_unlocked(
-      data, name, [&](std::string_view text) { return parse_delimited(text, spec); });
+  DelimitedTable table =
+      parse_unlocked(data, name, [&](std::string_view text) { return parse_delimited(text, spec); });
   py::object values = py::none();
   py::object times = py::none();
   if (value >= 0) values = take(std::move(table.values));
   if (time >= 0) times = take(std::move(table.times));
   const py::array user_ids = take_ids(table.users);
   const py::array item_ids = take_ids(table.items);
-  return py::make_tuple(take(std::move(table.users.codes)), user_ids,
-                        take(std::move(table.items.codes)), item_ids, values, times);
+  return py::make_tuple(take(std::move(table.users.codes)), user_ids, take(std::move(table.items.codes)),
+                        item_ids, values, times);
 }
 
-py::list preview_rows_bytes(const py::bytes& data, const std::string& delimiter,
-                            std::size_t max_rows) {
+py::list preview_rows_bytes(const py::bytes& data, const std::string& delimiter, std::size_t max_rows) {
   py::list out;
   for (const auto& row : preview_rows(std::string_view(data), delimiter, max_rows)) {
     py::list fields;
     for (const std::string& field : row) {
       // "replace": a preview never fails; the parser itself is strict.
-      fields.append(py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(
-          field.data(), static_cast<py::ssize_t>(field.size()), "replace")));
+      fields.append(py::reinterpret_steal<py::str>(
+          PyUnicode_DecodeUTF8(field.data(), static_cast<py::ssize_t>(field.size()), "replace")));
     }
     out.append(fields);
   }
@@ -147,9 +144,9 @@ PYBIND11_MODULE(_io, m) {
         py::arg("num_threads") = 0,
         "(users int32 [E], items int32 [E], num_users, num_items) of LightGCN text.");
   m.def("parse_delimited", &ltgnn::io::parse_delimited_bytes, py::arg("data"), py::arg("name"),
-        py::arg("delimiter"), py::kw_only(), py::arg("user"), py::arg("item"),
-        py::arg("value") = -1, py::arg("time") = -1, py::arg("has_header") = false,
-        py::arg("text_users") = false, py::arg("text_items") = false,
+        py::arg("delimiter"), py::kw_only(), py::arg("user"), py::arg("item"), py::arg("value") = -1,
+        py::arg("time") = -1, py::arg("has_header") = false, py::arg("text_users") = false,
+        py::arg("text_items") = false,
         "(user codes int32 [E], user ids [U], item codes int32 [E], item ids [I], "
         "values float32 [E] or None, times float64 [E] or None) of delimited text.");
   m.def("preview_rows", &ltgnn::io::preview_rows_bytes, py::arg("data"), py::arg("delimiter"),

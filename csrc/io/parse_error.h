@@ -62,8 +62,6 @@ inline std::string describe(const ParseError& error, std::string_view text, std:
 }
 
 // Bytes of a UTF-8 byte order mark at the start of the text: 3 or 0.
-inline std::size_t bom_size(std::string_view text) {
-  return text.starts_with("\xef\xbb\xbf") ? 3 : 0;
-}
+inline std::size_t bom_size(std::string_view text) { return text.starts_with("\xef\xbb\xbf") ? 3 : 0; }
 
 }  // namespace ltgnn::io

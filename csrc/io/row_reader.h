@@ -27,10 +27,9 @@ class RowReader {
   RowReader(std::string_view text, std::string_view delimiter)
       : begin_(text.data()), p_(begin_ + bom_size(text)), end_(begin_ + text.size()) {
     const bool pair = delimiter == "::";
-    if (!pair && (delimiter.size() != 1 || delimiter == "\n" || delimiter == "\r" ||
-                  delimiter == "\"" || delimiter[0] == '\0')) {
-      throw std::invalid_argument("delimiter: expected one character or '::', got " +
-                                  quote_bytes(delimiter));
+    if (!pair && (delimiter.size() != 1 || delimiter == "\n" || delimiter == "\r" || delimiter == "\"" ||
+                  delimiter[0] == '\0')) {
+      throw std::invalid_argument("delimiter: expected one character or '::', got " + quote_bytes(delimiter));
     }
     delimiter_ = delimiter[0];
     width_ = delimiter.size();
@@ -115,8 +114,7 @@ class RowReader {
     const char* const start = p_ + 1;
     const char* q = start;
     for (;;) {
-      const void* const quote =
-          q == end_ ? nullptr : std::memchr(q, '"', static_cast<std::size_t>(end_ - q));
+      const void* const quote = q == end_ ? nullptr : std::memchr(q, '"', static_cast<std::size_t>(end_ - q));
       if (quote == nullptr) {
         throw ParseError(offset_of(p_), "a closing quote for this field", "end of file");
       }

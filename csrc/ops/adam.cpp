@@ -10,8 +10,7 @@ namespace {
 void adam(Tensor param, Tensor m, Tensor v, const Tensor& grad, const OptionalTensor& rows,
           const OptionalTensor& l2, int64_t step, double lr, double beta1, double beta2, double eps) {
   constexpr const char* kOp = "adam_";
-  const AdamParams p =
-      adam_params(kOp, rows, grad, l2, param, m, v, {step, lr, beta1, beta2, eps});
+  const AdamParams p = adam_params(kOp, rows, grad, l2, param, m, v, {step, lr, beta1, beta2, eps});
   check_row_fault(kOp, p, LTGNN_RUN(adam, param, p));
 }
 

@@ -42,8 +42,7 @@ inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const 
 
 inline void check_row_fault(const char* op, const AdamParams& p, int64_t position) {
   if (position >= 0)
-    fail_index(op, "rows must be in [0, ", p.table_rows, "), got rows[", position,
-               "] = ", p.rows[position]);
+    fail_index(op, "rows must be in [0, ", p.table_rows, "), got rows[", position, "] = ", p.rows[position]);
 }
 
 }  // namespace ltgnn

@@ -38,7 +38,6 @@ void launch_beside(const Tensor& x, const Params& params, void (*launch)(const P
 
 #define LTGNN_RUN(op, x, params) ::ltgnn::cpu_kernels().op(params, ::ltgnn::torch_parallel())
 // For kernels over params.csr: raises for a row that the kernel found malformed.
-#define LTGNN_RUN_CSR(op, x, params) \
-  ::ltgnn::check_fault(#op, (params).csr, LTGNN_RUN(op, x, params))
+#define LTGNN_RUN_CSR(op, x, params) ::ltgnn::check_fault(#op, (params).csr, LTGNN_RUN(op, x, params))
 
 #endif

@@ -29,21 +29,18 @@ DType dtype_code(const char* op, const char* name, const Tensor& tensor) {
     case ScalarType::Double: return DType::kFloat64;
     case ScalarType::BFloat16: return DType::kBFloat16;
     default:
-      fail_value(op, name, " must be float32, float64 or bfloat16, got ",
-                 dtype_name(tensor.scalar_type()));
+      fail_value(op, name, " must be float32, float64 or bfloat16, got ", dtype_name(tensor.scalar_type()));
   }
 }
 
-void check_dim(const char* op, const char* name, const Tensor& tensor, int64_t dim,
-               const char* meaning) {
-  LTGNN_CHECK(op, tensor.dim() == dim, name, " must be ", dim, "-D ", meaning, ", got ", tensor.dim(),
-              "-D ", shape_text(tensor));
+void check_dim(const char* op, const char* name, const Tensor& tensor, int64_t dim, const char* meaning) {
+  LTGNN_CHECK(op, tensor.dim() == dim, name, " must be ", dim, "-D ", meaning, ", got ", tensor.dim(), "-D ",
+              shape_text(tensor));
 }
 
-void check_size(const char* op, const char* name, const Tensor& tensor, int64_t axis,
-                int64_t expected) {
-  LTGNN_CHECK(op, tensor.size(axis) == expected, name, " must have ", expected, " elements in axis ",
-              axis, ", got shape ", shape_text(tensor));
+void check_size(const char* op, const char* name, const Tensor& tensor, int64_t axis, int64_t expected) {
+  LTGNN_CHECK(op, tensor.size(axis) == expected, name, " must have ", expected, " elements in axis ", axis,
+              ", got shape ", shape_text(tensor));
 }
 
 void check_dtype(const char* op, const char* name, const Tensor& tensor, ScalarType expected) {
@@ -71,9 +68,8 @@ ScalarType accumulator_type(const Tensor& x) {
   return x.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
-const void* optional_vector(const char* op, const char* name, const OptionalTensor& vector,
-                            int64_t length, ScalarType type, const Tensor& like,
-                            const char* like_name) {
+const void* optional_vector(const char* op, const char* name, const OptionalTensor& vector, int64_t length,
+                            ScalarType type, const Tensor& like, const char* like_name) {
   if (!vector) return nullptr;
   check_dim(op, name, *vector, 1, "");
   check_dtype(op, name, *vector, type);
@@ -103,9 +99,8 @@ CsrView csr_view(const char* op, const Tensor& indptr, const Tensor& indices, in
   csr.num_edges = indices.numel();
   if (indptr.is_cpu()) {
     LTGNN_CHECK(op, csr.indptr[0] == 0, "indptr[0] must be 0, got ", csr.indptr[0]);
-    LTGNN_CHECK(op, csr.indptr[csr.num_rows] == csr.num_edges,
-                "indptr[-1] must be the number of indices, ", csr.num_edges, ", got ",
-                csr.indptr[csr.num_rows]);
+    LTGNN_CHECK(op, csr.indptr[csr.num_rows] == csr.num_edges, "indptr[-1] must be the number of indices, ",
+                csr.num_edges, ", got ", csr.indptr[csr.num_rows]);
   }
   return csr;
 }
@@ -119,8 +114,8 @@ void check_fault(const char* op, const CsrView& csr, int64_t row) {
     const int64_t c = csr.index_type == DType::kInt32 ? static_cast<const int32_t*>(csr.indices)[e]
                                                       : static_cast<const int64_t*>(csr.indices)[e];
     if (c < 0 || c >= csr.num_cols)
-      fail_index(op, "indices must be in [0, ", csr.num_cols, "), got indices[", e, "] = ", c,
-                 " in row ", row);
+      fail_index(op, "indices must be in [0, ", csr.num_cols, "), got indices[", e, "] = ", c, " in row ",
+                 row);
   }
   fail_value(op, "the graph was changed while it was in use (row ", row, ")");
 }

@@ -37,8 +37,8 @@ template <class... Args>
   (message << ... << args);
   throw std::out_of_range(message.str());
 }
-#define LTGNN_CHECK(op, condition, ...) \
-  do {                                  \
+#define LTGNN_CHECK(op, condition, ...)                     \
+  do {                                                      \
     if (!(condition)) ::ltgnn::fail_value(op, __VA_ARGS__); \
   } while (0)
 

@@ -11,8 +11,7 @@ namespace {
 constexpr const char* kOp = "edge_dot";
 
 Tensor edge_dot(const Tensor& indptr, const Tensor& indices, const OptionalTensor& row_scale,
-                const OptionalTensor& col_scale, const Tensor& g_in, const Tensor& x_in,
-                double factor) {
+                const OptionalTensor& col_scale, const Tensor& g_in, const Tensor& x_in, double factor) {
   check_dim(kOp, "g", g_in, 2, "[num_rows, dim]");
   check_dim(kOp, "x", x_in, 2, "[num_cols, dim]");
   const Tensor g = with_unit_columns(g_in);
@@ -26,10 +25,8 @@ Tensor edge_dot(const Tensor& indptr, const Tensor& indices, const OptionalTenso
   check_size(kOp, "g", g, 0, params.csr.num_rows);
   check_size(kOp, "g", g, 1, x.size(1));
   const auto accumulator = accumulator_type(x);
-  params.row_scale =
-      optional_vector(kOp, "row_scale", row_scale, params.csr.num_rows, accumulator, x, "x");
-  params.col_scale =
-      optional_vector(kOp, "col_scale", col_scale, params.csr.num_cols, accumulator, x, "x");
+  params.row_scale = optional_vector(kOp, "row_scale", row_scale, params.csr.num_rows, accumulator, x, "x");
+  params.col_scale = optional_vector(kOp, "col_scale", col_scale, params.csr.num_cols, accumulator, x, "x");
   Tensor out = torch::stable::new_empty(x, {params.csr.num_edges}, accumulator);
   params.g = g.const_data_ptr();
   params.g_stride = row_stride(g);

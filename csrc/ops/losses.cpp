@@ -10,7 +10,6 @@
 namespace ltgnn {
 namespace {
 
-
 LossParams loss_params(const char* op, const Tensor& x, const Tensor& users, const Tensor& items,
                        const Tensor& loss, const Tensor& grad) {
   check_dim(op, "x", x, 2, "[num_rows, dim]");
@@ -56,8 +55,8 @@ std::tuple<Tensor, Tensor> bpr_loss(const Tensor& x, const Tensor& users, const 
   return {loss, grad};
 }
 
-std::tuple<Tensor, Tensor> in_batch_softmax_loss(const Tensor& x, const Tensor& users,
-                                                 const Tensor& items, double tau, double exponent) {
+std::tuple<Tensor, Tensor> in_batch_softmax_loss(const Tensor& x, const Tensor& users, const Tensor& items,
+                                                 double tau, double exponent) {
   constexpr const char* kOp = "in_batch_softmax_loss";
   LTGNN_CHECK(kOp, tau > 0.0, "tau must be positive, got ", tau);
   Tensor loss = new_loss(x), grad = torch::stable::empty_like(x);

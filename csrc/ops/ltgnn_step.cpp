@@ -14,16 +14,14 @@ void check_mix(const char* op, double alpha, double c0) {
   LTGNN_CHECK(op, c0 >= 0.0 && c0 < 1.0, "c0 must be in [0, 1), got ", c0);
 }
 
-std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices,
-                                   const OptionalTensor& scale, const Tensor& rows, const Tensor& e0,
-                                   std::optional<Tensor> z, Tensor delta, const Tensor& history_sum,
-                                   const OptionalTensor& g, double alpha, double c0, int64_t fanout,
-                                   int64_t seed, bool self_loops) {
+std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, const OptionalTensor& scale,
+                                   const Tensor& rows, const Tensor& e0, std::optional<Tensor> z,
+                                   Tensor delta, const Tensor& history_sum, const OptionalTensor& g,
+                                   double alpha, double c0, int64_t fanout, int64_t seed, bool self_loops) {
   constexpr const char* kOp = "ltgnn_forward_";
   check_mix(kOp, alpha, c0);
   LtgnnForwardParams p;
-  p.sample =
-      sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops);
+  p.sample = sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops);
   const int64_t num_nodes = p.sample.csr.num_rows;
   LTGNN_CHECK(kOp, p.sample.csr.num_cols == num_nodes, "delta must have num_nodes = ", num_nodes,
               " rows, got ", p.sample.csr.num_cols);
@@ -50,10 +48,9 @@ std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices,
   return {out, h};
 }
 
-void update(const Tensor& rows, const Tensor& grad, const OptionalTensor& h, Tensor e0, Tensor m,
-            Tensor v, std::optional<Tensor> g, std::optional<Tensor> delta, const OptionalTensor& l2,
-            double alpha, double c0, bool faithful, int64_t step, double lr, double beta1, double beta2,
-            double eps) {
+void update(const Tensor& rows, const Tensor& grad, const OptionalTensor& h, Tensor e0, Tensor m, Tensor v,
+            std::optional<Tensor> g, std::optional<Tensor> delta, const OptionalTensor& l2, double alpha,
+            double c0, bool faithful, int64_t step, double lr, double beta1, double beta2, double eps) {
   constexpr const char* kOp = "ltgnn_update_";
   check_mix(kOp, alpha, c0);
   LtgnnUpdateParams p;

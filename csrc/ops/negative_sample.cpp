@@ -9,8 +9,8 @@
 namespace ltgnn {
 namespace {
 
-Tensor negative_sample(const Tensor& indptr, const Tensor& indices, const Tensor& users,
-                       int64_t num_items, int64_t seed) {
+Tensor negative_sample(const Tensor& indptr, const Tensor& indices, const Tensor& users, int64_t num_items,
+                       int64_t seed) {
   constexpr const char* kOp = "negative_sample";
   LTGNN_CHECK(kOp, num_items >= 0 && num_items <= INT32_MAX, "num_items must be in [0, ", INT32_MAX,
               "], got ", num_items);

@@ -18,16 +18,13 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   params.type = dtype_code(kOp, "x", x);
   check_same_device(kOp, "x", x, indptr, "indptr");
   const auto accumulator = accumulator_type(x);
-  params.weight =
-      optional_vector(kOp, "weight", weight, params.csr.num_edges, accumulator, x, "x");
-  params.row_scale =
-      optional_vector(kOp, "row_scale", row_scale, params.csr.num_rows, accumulator, x, "x");
-  params.col_scale =
-      optional_vector(kOp, "col_scale", col_scale, params.csr.num_cols, accumulator, x, "x");
+  params.weight = optional_vector(kOp, "weight", weight, params.csr.num_edges, accumulator, x, "x");
+  params.row_scale = optional_vector(kOp, "row_scale", row_scale, params.csr.num_rows, accumulator, x, "x");
+  params.col_scale = optional_vector(kOp, "col_scale", col_scale, params.csr.num_cols, accumulator, x, "x");
   LTGNN_CHECK(kOp, alpha >= 0.0 && alpha <= 1.0, "alpha must be in [0, 1], got ", alpha);
   LTGNN_CHECK(kOp, !self_loops || params.csr.num_rows == params.csr.num_cols,
-              "self_loops needs a square graph, got ", params.csr.num_rows, " rows and ",
-              params.csr.num_cols, " columns");
+              "self_loops needs a square graph, got ", params.csr.num_rows, " rows and ", params.csr.num_cols,
+              " columns");
   params.alpha = alpha;
   params.self_loops = self_loops;
   params.dim = x.size(1);

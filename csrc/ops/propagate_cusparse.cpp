@@ -1,5 +1,5 @@
-// propagate_cusparse: front door of the cuSPARSE path; CUDA only. (1 - alpha) A x + alpha x0 with the matrix's
-// own values, computed as out = (1 - alpha) A x + alpha out on a copy of x0.
+// propagate_cusparse: front door of the cuSPARSE path; CUDA only. (1 - alpha) A x + alpha x0 with the
+// matrix's own values, computed as out = (1 - alpha) A x + alpha out on a copy of x0.
 #include <torch/csrc/stable/library.h>
 
 #include <limits>
@@ -11,8 +11,8 @@ namespace {
 
 constexpr const char* kOp = "propagate_cusparse";
 
-// Memory of torch's allocator: it is reused only by later work of the same stream, so it may be let go as soon
-// as the kernel is queued.
+// Memory of torch's allocator: it is reused only by later work of the same stream, so it may be let go as
+// soon as the kernel is queued.
 struct Workspace {
   const Tensor& like;
   std::optional<Tensor> memory;

@@ -1,4 +1,5 @@
-// sample_aggregate and sample_neighbors: front doors for every backend. Mathematics: kernels/sample_aggregate.h.
+// sample_aggregate and sample_neighbors: front doors for every backend. Mathematics:
+// kernels/sample_aggregate.h.
 #include "kernels/sample_aggregate.h"
 
 #include <torch/csrc/stable/library.h>
@@ -10,15 +11,14 @@ namespace ltgnn {
 namespace {
 
 std::tuple<Tensor, Tensor> sample_aggregate(const Tensor& indptr, const Tensor& indices,
-                                            const OptionalTensor& row_scale,
-                                            const OptionalTensor& col_scale, const Tensor& rows,
-                                            const Tensor& x, const OptionalTensor& history,
-                                            const OptionalTensor& history_sum,
+                                            const OptionalTensor& row_scale, const OptionalTensor& col_scale,
+                                            const Tensor& rows, const Tensor& x,
+                                            const OptionalTensor& history, const OptionalTensor& history_sum,
                                             const OptionalTensor& second, int64_t fanout, int64_t seed,
                                             bool self_loops) {
   constexpr const char* kOp = "sample_aggregate";
-  SampleAggregateParams p = sampling_params(kOp, indptr, indices, row_scale, col_scale, rows, x, fanout,
-                                            seed, self_loops);
+  SampleAggregateParams p =
+      sampling_params(kOp, indptr, indices, row_scale, col_scale, rows, x, fanout, seed, self_loops);
   p.history = optional_table(kOp, "history", history, p.csr.num_cols, x);
   p.history_sum = optional_table(kOp, "history_sum", history_sum, p.csr.num_rows, x);
   p.second = optional_table(kOp, "second", second, p.csr.num_cols, x);

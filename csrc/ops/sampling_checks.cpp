@@ -2,8 +2,7 @@
 
 namespace ltgnn {
 
-void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows,
-                 const Tensor& x) {
+void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x) {
   check_dim(op, name, table, 2, "[num_nodes, dim]");
   check_dtype(op, name, table, x.scalar_type());
   check_size(op, name, table, 0, num_rows);
@@ -12,8 +11,8 @@ void check_table(const char* op, const char* name, const Tensor& table, int64_t 
   LTGNN_CHECK(op, table.is_contiguous(), name, " must be contiguous");
 }
 
-const void* optional_table(const char* op, const char* name, const OptionalTensor& table,
-                           int64_t num_rows, const Tensor& x) {
+const void* optional_table(const char* op, const char* name, const OptionalTensor& table, int64_t num_rows,
+                           const Tensor& x) {
   if (!table) return nullptr;
   check_table(op, name, *table, num_rows, x);
   return table->const_data_ptr();
@@ -40,13 +39,10 @@ SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, cons
   LTGNN_CHECK(op, x.is_contiguous(), "x must be contiguous");
   LTGNN_CHECK(op, fanout >= 0 && fanout <= kMaxFanout, "fanout must be in [0, ", kMaxFanout, "], got ",
               fanout);
-  LTGNN_CHECK(op, !self_loops || p.csr.num_rows == p.csr.num_cols,
-              "self_loops needs a square graph, got ", p.csr.num_rows, " rows and ", p.csr.num_cols,
-              " columns");
-  p.row_scale =
-      optional_vector(op, "row_scale", row_scale, p.csr.num_rows, x.scalar_type(), x, "x");
-  p.col_scale =
-      optional_vector(op, "col_scale", col_scale, p.csr.num_cols, x.scalar_type(), x, "x");
+  LTGNN_CHECK(op, !self_loops || p.csr.num_rows == p.csr.num_cols, "self_loops needs a square graph, got ",
+              p.csr.num_rows, " rows and ", p.csr.num_cols, " columns");
+  p.row_scale = optional_vector(op, "row_scale", row_scale, p.csr.num_rows, x.scalar_type(), x, "x");
+  p.col_scale = optional_vector(op, "col_scale", col_scale, p.csr.num_cols, x.scalar_type(), x, "x");
   p.rows = id_vector(op, "rows", rows, x);
   p.num_targets = rows.numel();
   p.x = x.const_data_ptr();

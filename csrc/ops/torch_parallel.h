@@ -16,7 +16,8 @@ inline void run_on_torch_threads(int num_threads, void (*body)(void*, int), void
   });
 }
 
-// Some 100 microseconds of work. LTGNN_PARALLEL_FROM overrides it: the tests set 0, so that small inputs meet threads.
+// Some 100 microseconds of work. LTGNN_PARALLEL_FROM overrides it: the tests set 0, so that small inputs meet
+// threads.
 inline int64_t parallel_from() {
   static const int64_t operations = [] {
     const char* text = std::getenv("LTGNN_PARALLEL_FROM");

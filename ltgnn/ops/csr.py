@@ -82,6 +82,7 @@ def as_csr(graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bo
             raise TypeError(f"{op}: graph must be real, got {graph.dtype}")
         # Views of a sparse CSR tensor break torch's functionalisation: work on plain aliases.
         crow = graph.crow_indices().detach()
+        _check_num_rows(op, crow.numel(), graph.shape[0])
         csr = Csr(
             crow.to(torch.int64) if crow.dtype == torch.int32 else crow,  # others are refused later
             graph.col_indices().detach(),
@@ -89,9 +90,11 @@ def as_csr(graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bo
             graph.values().to(dtype),
         )
     elif scipy.sparse.issparse(graph):
-        if np.iscomplexobj(graph):
-            raise TypeError(f"{op}: graph must be real, got {graph.dtype}")
-        matrix: Any = scipy_to_csr(graph, op)
+        matrix: Any = graph
+        if np.iscomplexobj(matrix):
+            raise TypeError(f"{op}: graph must be real, got {matrix.dtype}")
+        matrix = scipy_to_csr(matrix, op)
+        _check_num_rows(op, len(matrix.indptr), matrix.shape[0])
         csr = Csr(
             torch.from_numpy(
                 matrix.indptr.astype(np.int64) if matrix.indptr.dtype == np.int32 else matrix.indptr
@@ -107,8 +110,6 @@ def as_csr(graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bo
             f"{op}: graph must be a BipartiteGraph, a torch.sparse_csr tensor or a scipy sparse "
             f"matrix, got {type(graph).__name__}"
         )
-    if isinstance(graph, Tensor) or scipy.sparse.issparse(graph):
-        _check_num_rows(op, csr.indptr.numel(), graph.shape[0])
     return csr if weight is None else replace(csr, weight=weight)
 
 

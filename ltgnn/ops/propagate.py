@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from ltgnn import _library as _library  # registers the operators
 from ltgnn.ops.csr import GraphLike, as_csr, inverse_permutation, transpose
 from ltgnn.ops.fake import require_one_device
+from ltgnn.ops.propagate_cusparse import propagate_cusparse
 
 
 def propagate(
@@ -21,6 +22,7 @@ def propagate(
     weight: Tensor | None = None,
     self_loops: bool = False,
     out: Tensor | None = None,
+    backend: Literal["auto", "native", "cusparse"] = "auto",
 ) -> Tensor:
     """Compute `(1 - alpha) A x + alpha x0`.
 
@@ -39,6 +41,8 @@ def propagate(
         self_loops: add the identity to A; the graph must be square.
         out: [num_rows, dim], written and returned; then no gradient is recorded. Worth it for large results,
             since fresh memory costs page faults.
+        backend: 'native' is our kernel on every device; 'cusparse' is NVIDIA's, for x on a GPU, forward only;
+            'auto' is native.
 
     Returns:
         [num_rows, dim], dtype of x. Differentiable in x, x0 and weight.
@@ -47,6 +51,7 @@ def propagate(
         ValueError: a shape, dtype, device or a row pointer is wrong.
         IndexError: an index of the graph is out of range.
         TypeError: graph is of another kind, or x is not a tensor.
+        NotImplementedError: x is on a GPU, and ltgnn was built without CUDA.
 
     Complexity: O(num_edges * dim). The same bits for any number of threads.
 
@@ -63,6 +68,14 @@ def propagate(
         raise ValueError(
             f"propagate: x must have num_cols = {csr.num_cols} rows, got shape {list(x.shape)}"
         )
+    if backend not in ("auto", "native", "cusparse"):
+        raise ValueError(
+            f"propagate: backend must be 'auto', 'native' or 'cusparse', got {backend!r}"
+        )
+    if backend == "cusparse":
+        if out is not None:
+            raise ValueError("propagate: backend='cusparse' has no out=; use backend='native'")
+        return propagate_cusparse(csr, x, x0=x0, alpha=float(alpha), self_loops=self_loops)
     arguments = (
         csr.indptr, csr.indices, csr.weight, csr.row_scale, csr.col_scale, x, x0,
         float(alpha), self_loops,

@@ -76,7 +76,9 @@ def test_every_source_gives_the_same_graph(pairs: Pairs) -> None:
     users, items = (np.array([p[k] for p in pairs], dtype=np.int64) for k in range(2))
     settings = {"num_users": 8, "num_items": 6}
     for kind in (np.uint8, np.int16, np.int32, np.int64, np.uint64):
-        assert same(BipartiteGraph.from_edges(users.astype(kind), items.astype(kind), **settings), want)
+        assert same(
+            BipartiteGraph.from_edges(users.astype(kind), items.astype(kind), **settings), want
+        )
     tensors = torch.from_numpy(users), torch.from_numpy(items)
     assert same(BipartiteGraph.from_edges(*tensors, **settings), want)
 
@@ -189,12 +191,19 @@ def test_bad_csr_arrays(
     indptr: list[int], indices: list[int], error: type[Exception], pattern: str
 ) -> None:
     matrix = scipy.sparse.csr_array(np.eye(2))
-    matrix.indptr, matrix.indices = np.array(indptr, dtype=np.int32), np.array(indices, dtype=np.int32)
+    matrix.indptr, matrix.indices = (
+        np.array(indptr, dtype=np.int32),
+        np.array(indices, dtype=np.int32),
+    )
     with pytest.raises(error, match=f"from_scipy: .*{pattern}"):
         BipartiteGraph.from_scipy(matrix)
     if indptr:
         tensor = torch.sparse_csr_tensor(
-            torch.tensor(indptr), torch.tensor(indices), torch.ones(2), (2, 2), check_invariants=False
+            torch.tensor(indptr),
+            torch.tensor(indices),
+            torch.ones(2),
+            (2, 2),
+            check_invariants=False,
         )
         with pytest.raises(error, match=f"from_torch: .*{pattern}"):
             BipartiteGraph.from_torch(tensor)
@@ -213,7 +222,9 @@ def test_bad_torch() -> None:
     outside = torch.sparse_coo_tensor([[0], [9]], [1.0], (2, 2), check_invariants=False)
     with pytest.raises(IndexError, match=r"items must be in \[0, 2\), got 9"):
         BipartiteGraph.from_torch(outside)
-    hybrid = torch.sparse_coo_tensor([[0, 1]], torch.ones(2, 2), (2, 2))  # one sparse dimension, one dense
+    hybrid = torch.sparse_coo_tensor(
+        [[0, 1]], torch.ones(2, 2), (2, 2)
+    )  # one sparse dimension, one dense
     with pytest.raises(ValueError, match="from_torch: expected two sparse dimensions, got 1"):
         BipartiteGraph.from_torch(hybrid)
 

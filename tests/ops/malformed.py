@@ -201,7 +201,9 @@ def judge(case: OpCase, arguments: Arguments, got: list[Tensor]) -> str:
         table = arguments.get("param", arguments.get("e0"))
         if table is not None and table.shape == right.shape:
             sure &= table.abs() < 1e25
-        if case.name.endswith("_loss") and right.dim() == 2:  # such values cancel in sums over pairs
+        if (
+            case.name.endswith("_loss") and right.dim() == 2
+        ):  # such values cancel in sums over pairs
             sure &= (arguments["x"].abs() < 1e25).all(0)
         sure &= (rough.double() - right).abs() <= tolerance
         if not ((result.double() - right).abs()[sure] <= tolerance).all():

@@ -11,31 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from ops.graphs import Csr, make_graph
+from ops import op_inputs as inputs
+from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
 from ltgnn.ops import reference
-from ltgnn.ops.csr import transpose
 
-Arguments = dict[str, Any]
 FLOATS = (torch.float32, torch.float64)
 FLOATS_AND_BF16 = (*FLOATS, torch.bfloat16)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the inputs of a case are made from."""
-
-    graph: str = "random"
-    dim: int = 8
-    dtype: torch.dtype = torch.float32
-    index: torch.dtype = torch.int32
-    full: bool = True  # every optional argument, or none
-
-    def __str__(self) -> str:
-        short = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
-        parts = [self.graph, f"d{self.dim}", short[self.dtype], str(self.index)[6:]]
-        return "-".join([*parts, "full" if self.full else "bare"])
 
 
 @dataclass(frozen=True)
@@ -86,191 +69,8 @@ def cast(arguments: Arguments, dtype: torch.dtype) -> Arguments:
             for k, v in arguments.items()}  # fmt: skip
 
 
-class _Maker:
-    """Draws the tensors of one setting, always the same ones."""
-
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-        self.graph: Csr = make_graph(setting.graph, setting.index)
-        self.random = torch.Generator().manual_seed(17)
-        self.scale_dtype = torch.float64 if setting.dtype == torch.float64 else torch.float32
-
-    def table(self, rows: int) -> Tensor:
-        draws = torch.randn(rows, self.setting.dim, generator=self.random, dtype=torch.float64)
-        return draws.to(self.setting.dtype)
-
-    def vector(self, length: int) -> Tensor:
-        draws = torch.rand(length, generator=self.random, dtype=torch.float64)
-        return (0.5 + draws).to(self.scale_dtype)
-
-    def ids(self, count: int, below: int) -> Tensor:
-        return torch.randint(max(below, 1), (count if below else 0,), generator=self.random)
-
-    def distinct(self, below: int) -> Tensor:
-        return torch.randperm(below, generator=self.random)[: min(max(below * 2 // 3, 1), 80)]
-
-    def optional(self, tensor: Tensor) -> Tensor | None:
-        return tensor if self.setting.full else None
-
-
-def _propagate_inputs(setting: Setting) -> Arguments:
-    make, full = _Maker(setting), setting.full
-    graph = make.graph
-    rows, cols, edges = graph.num_rows, graph.num_cols, len(graph.indices)
-    arguments: Arguments = {"indptr": graph.indptr, "indices": graph.indices}
-    arguments["weight"] = make.optional(make.vector(edges))
-    arguments["row_scale"] = make.optional(make.vector(rows))
-    arguments["col_scale"] = make.optional(make.vector(cols))
-    arguments["x"] = make.table(cols)
-    arguments["x0"] = make.optional(make.table(rows))
-    arguments["alpha"] = 0.3 if full else 0.0
-    arguments["self_loops"] = full and rows == cols
-    return arguments
-
-
-def _propagate_with_transpose(setting: Setting) -> Arguments:
-    arguments = _propagate_inputs(setting)
-    transposed = transpose(arguments["indptr"], arguments["indices"], len(arguments["x"]))
-    names = ("t_indptr", "t_indices", "t_perm")
-    return {
-        **arguments,
-        **dict(zip(names, transposed if setting.full else [None] * 3, strict=True)),
-    }
-
-
-def _propagate_out_inputs(setting: Setting) -> Arguments:
-    arguments = _propagate_inputs(setting)
-    rows = len(arguments["indptr"]) - 1
-    return {**arguments, "out": torch.full((rows, setting.dim), torch.nan, dtype=setting.dtype)}
-
-
 def _propagate_out(out: Tensor, **others: Any) -> None:
     out.copy_(reference.propagate(**others))
-
-
-def _edge_dot_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    graph = make.graph
-    return {
-        "indptr": graph.indptr,
-        "indices": graph.indices,
-        "row_scale": make.optional(make.vector(graph.num_rows)),
-        "col_scale": make.optional(make.vector(graph.num_cols)),
-        "g": make.table(graph.num_rows),
-        "x": make.table(graph.num_cols),
-        "factor": 0.7,
-    }
-
-
-def _sample_aggregate_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    graph = make.graph
-    return {
-        "indptr": graph.indptr,
-        "indices": graph.indices,
-        "row_scale": make.optional(make.vector(graph.num_rows)),
-        "col_scale": make.optional(make.vector(graph.num_cols)),
-        "rows": make.ids(80, graph.num_rows),
-        "x": make.table(graph.num_cols),
-        "history": make.optional(make.table(graph.num_cols)),
-        "history_sum": make.optional(make.table(graph.num_rows)),
-        "second": make.optional(make.table(graph.num_cols)),
-        "fanout": 5,
-        "seed": 2**63 - 5,
-        "self_loops": setting.full and graph.num_rows == graph.num_cols,
-    }
-
-
-def _sample_neighbors_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    graph = make.graph
-    return {
-        "indptr": graph.indptr, "indices": graph.indices, "rows": make.ids(80, graph.num_rows),
-        "num_cols": graph.num_cols, "fanout": 5, "seed": -3,
-    }  # fmt: skip
-
-
-def _negative_sample_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    graph = make.graph
-    return {
-        "indptr": graph.indptr, "indices": graph.indices, "users": make.ids(80, graph.num_rows),
-        "num_items": graph.num_cols, "seed": 12345678901234567,
-    }  # fmt: skip
-
-
-_ADAM: Arguments = {"step": 3, "lr": 0.05, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
-
-
-def _forward_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    graph = make.graph
-    nodes = graph.num_rows
-    return {
-        "indptr": graph.indptr,
-        "indices": graph.indices,
-        "scale": make.optional(make.vector(nodes)),
-        "rows": make.distinct(nodes),
-        "e0": make.table(nodes),
-        "z": make.optional(make.table(nodes)),
-        "delta": make.table(nodes),
-        "history_sum": make.table(nodes),
-        "g": make.optional(make.table(nodes)),
-        "alpha": 0.4,
-        "c0": 0.25 if setting.full else 0.0,
-        "fanout": 5,
-        "seed": 7,
-        "self_loops": setting.full,
-    }
-
-
-def _update_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes, rows = make.graph.num_rows, make.distinct(make.graph.num_rows)
-    return {
-        "rows": rows,
-        "grad": make.table(len(rows)),
-        "h": make.optional(make.table(len(rows))),
-        "e0": make.table(nodes),
-        "m": make.table(nodes),
-        "v": make.table(nodes).abs(),
-        "g": make.optional(make.table(nodes)),
-        "delta": make.optional(make.table(nodes)),
-        "l2": make.optional(make.vector(len(rows))),
-        "alpha": 0.4,
-        "c0": 0.25,
-        "faithful": setting.full,
-        **_ADAM,
-    }
-
-
-def _adam_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes = make.graph.num_rows
-    rows = make.distinct(nodes) if setting.full else None
-    touched = nodes if rows is None else len(rows)
-    return {
-        "param": make.table(nodes),
-        "m": make.table(nodes),
-        "v": make.table(nodes).abs(),
-        "grad": make.table(touched),
-        "rows": rows,
-        "l2": make.optional(make.vector(touched)),
-        **_ADAM,
-    }
-
-
-def _bpr_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes = make.graph.num_rows
-    ids = {name: make.ids(130, nodes) for name in ("users", "items", "negatives")}
-    return {"x": make.table(nodes), **ids}
-
-
-def _softmax_inputs(setting: Setting) -> Arguments:
-    arguments = _bpr_inputs(setting)
-    del arguments["negatives"]
-    return {**arguments, "tau": 0.2, "exponent": 1.3 if setting.full else 1.0}
 
 
 def _with_gradient(loss: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -290,7 +90,7 @@ _EVERY = OpCase.graphs + ("wide",)
 _DISTINCT = tuple(name for name in _EVERY if name != "duplicates")
 _PROPAGATE = OpCase(
     "propagate",
-    _propagate_with_transpose,
+    inputs.propagate_with_transpose,
     reference.propagate,
     dtypes=FLOATS_AND_BF16,
     graphs=_EVERY,
@@ -301,33 +101,33 @@ _PROPAGATE = OpCase(
 CASES = (
     _PROPAGATE,
     replace(
-        _PROPAGATE, name="propagate_out", inputs=_propagate_out_inputs, reference=_propagate_out,
+        _PROPAGATE, name="propagate_out", inputs=inputs.propagate_out_inputs, reference=_propagate_out,
         differentiable=(), twice_differentiable=False, mutates=("out",),
     ),
     OpCase(
-        "edge_dot", _edge_dot_inputs, reference.edge_dot, FLOATS_AND_BF16, _EVERY, ("g", "x"), True,
+        "edge_dot", inputs.edge_dot_inputs, reference.edge_dot, FLOATS_AND_BF16, _EVERY, ("g", "x"), True,
         rows_may_be_strided=("g", "x"),
     ),
-    OpCase("sample_aggregate", _sample_aggregate_inputs, reference.sample_aggregate, graphs=_EVERY),
+    OpCase("sample_aggregate", inputs.sample_aggregate_inputs, reference.sample_aggregate, graphs=_EVERY),
     OpCase(
-        "sample_neighbors", _sample_neighbors_inputs, reference.sample_neighbors, graphs=_EVERY,
+        "sample_neighbors", inputs.sample_neighbors_inputs, reference.sample_neighbors, graphs=_EVERY,
         has_dim=False,
     ),
     OpCase(
-        "negative_sample", _negative_sample_inputs, reference.negative_sample, graphs=_DISTINCT,
+        "negative_sample", inputs.negative_sample_inputs, reference.negative_sample, graphs=_DISTINCT,
         has_dim=False,
     ),
     OpCase(
-        "ltgnn_forward_", _forward_inputs, reference.ltgnn_forward_, mutates=("z", "delta")
+        "ltgnn_forward_", inputs.forward_inputs, reference.ltgnn_forward_, mutates=("z", "delta")
     ),
     OpCase(
-        "ltgnn_update_", _update_inputs, reference.ltgnn_update_,
+        "ltgnn_update_", inputs.update_inputs, reference.ltgnn_update_,
         mutates=("e0", "m", "v", "g", "delta"),
     ),
-    OpCase("adam_", _adam_inputs, reference.adam_, mutates=("param", "m", "v")),
-    OpCase("bpr_loss", _bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
+    OpCase("adam_", inputs.adam_inputs, reference.adam_, mutates=("param", "m", "v")),
+    OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
     OpCase(
-        "in_batch_softmax_loss", _softmax_inputs,
+        "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
 )  # fmt: skip

@@ -32,7 +32,9 @@ def read(graph: Any, weight: torch.Tensor | None = None) -> Csr:
     return as_csr(graph, X, weight=weight, self_loops=False, op="test")
 
 
-@given(st.lists(st.lists(st.integers(0, 6)), max_size=8), st.sampled_from([torch.int32, torch.int64]))
+@given(
+    st.lists(st.lists(st.integers(0, 6)), max_size=8), st.sampled_from([torch.int32, torch.int64])
+)
 def test_transpose_equals_scipy(rows: list[list[int]], index: torch.dtype) -> None:
     """Repeated edges included."""
     indptr, indices, num_cols = from_rows(rows, 7, index)
@@ -83,7 +85,10 @@ def test_scipy_values_become_weights(kind: Any, index: type) -> None:
     matrix = kind(np.array([[0, 2], [3, 0]]))
     matrix.indices, matrix.indptr = matrix.indices.astype(index), matrix.indptr.astype(index)
     csr = read(matrix)
-    assert csr.indptr.dtype == torch.int64 and csr.indices.dtype == torch.from_numpy(matrix.indices).dtype
+    assert (
+        csr.indptr.dtype == torch.int64
+        and csr.indices.dtype == torch.from_numpy(matrix.indices).dtype
+    )
     assert csr.weight is not None and csr.weight.tolist() == [2.0, 3.0]
     assert csr.weight.dtype == torch.float32
 
@@ -104,17 +109,42 @@ def cut(name: str) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("form", "change", "error", "pattern"),
     [
-        ("csc", set_array("indices", 3, 10**9), IndexError, r"in \[0, 6\), got 1000000000 at edge 3"),
+        (
+            "csc",
+            set_array("indices", 3, 10**9),
+            IndexError,
+            r"in \[0, 6\), got 1000000000 at edge 3",
+        ),
         ("csc", set_array("indices", 3, -1), IndexError, r"in \[0, 6\), got -1 at edge 3"),
         ("csc", set_array("indptr", 0, 1), ValueError, "must run from 0 to .*, got 1 to"),
-        ("csc", set_array("indptr", 2, -(2**31)), ValueError, "must not decrease, but do after row 1"),
-        ("csc", set_array("indptr", 2, 2**31 - 1), ValueError, "must not decrease, but do after row 2"),
+        (
+            "csc",
+            set_array("indptr", 2, -(2**31)),
+            ValueError,
+            "must not decrease, but do after row 1",
+        ),
+        (
+            "csc",
+            set_array("indptr", 2, 2**31 - 1),
+            ValueError,
+            "must not decrease, but do after row 2",
+        ),
         ("csc", cut("indptr"), ValueError, "must be 9, one more than rows, got 8"),
         ("csc", cut("data"), ValueError, r"\d+ indices but \d+ values"),
         ("bsr", set_array("indices", 0, 99), IndexError, r"indices must be in \[0, 4\), got 99"),
         ("bsr", set_array("indptr", 1, -5), ValueError, "must not decrease"),
-        ("coo", set_array("row", 0, 6), IndexError, r"row numbers must be in \[0, 6\), got \d to 6"),
-        ("coo", set_array("col", 0, -1), IndexError, r"col numbers must be in \[0, 8\), got -1 to 7"),
+        (
+            "coo",
+            set_array("row", 0, 6),
+            IndexError,
+            r"row numbers must be in \[0, 6\), got \d to 6",
+        ),
+        (
+            "coo",
+            set_array("col", 0, -1),
+            IndexError,
+            r"col numbers must be in \[0, 8\), got -1 to 7",
+        ),
         ("coo", cut("data"), ValueError, r"row numbers but \d+ values"),
     ],
 )
