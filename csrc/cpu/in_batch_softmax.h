@@ -108,10 +108,20 @@ class InBatchSoftmax {
       std::memset(row, 0, static_cast<size_t>(padded_) * sizeof(T));
       return;
     }
-    // exp((c - 1) / tau): never above exp of rounding, whatever tau; the shift is put back into the loss.
+    // Shifted by the row's maximum, so that the largest term is 1 whatever tau; the shift is put back into
+    // the loss. The positive and the padding lie below any cosine: they are not the maximum.
     const T slope = static_cast<T>(1.0 / p_.tau), positive = row[b];
+    row[b] = T(-2);
+    for (int64_t j = p_.batch; j < padded_; ++j) row[j] = T(-2);
+    Lanes high = load_lanes(row);
+    for (int64_t j = Gemm::kLanes; j < padded_; j += Gemm::kLanes) {
+      const Lanes next = load_lanes(row + j);
+      high = next > high ? next : high;
+    }
+    T top = high[0];
+    for (int k = 1; k < Gemm::kLanes; ++k) top = high[k] > top ? high[k] : top;
     for (int64_t j = 0; j < padded_; j += Gemm::kLanes)
-      store_lanes(row + j, exp_lanes((load_lanes(row + j) - T(1)) * slope));
+      store_lanes(row + j, exp_lanes((load_lanes(row + j) - top) * slope));
     row[b] = 0;
     for (int64_t j = p_.batch; j < padded_; ++j) row[j] = 0;
     Lanes partial[2] = {};
@@ -124,7 +134,7 @@ class InBatchSoftmax {
     for (int k = 0; k < Gemm::kLanes; ++k) sum += static_cast<double>(lanes[k]);
     const double per_pair = 1.0 / (p_.tau * static_cast<double>(p_.batch));
     // No other item in the batch: nothing to compare with, the denominator is left out.
-    const double log_sum = sum > 0 ? std::log(sum) + 1.0 / p_.tau : 0.0;
+    const double log_sum = sum > 0 ? std::log(sum) + static_cast<double>(top) / p_.tau : 0.0;
     losses_.get()[b] = -static_cast<double>(positive) / p_.tau + p_.exponent * log_sum;
     const T factor = sum > 0 ? static_cast<T>(p_.exponent * per_pair / sum) : T(0);
     for (int64_t j = 0; j < padded_; j += Gemm::kLanes) store_lanes(row + j, load_lanes(row + j) * factor);

@@ -76,8 +76,12 @@ inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& 
       Picks picks;
       if (!draw_picks(p, p.rows[k], picks)) return false;
       const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[p.rows[k]];
-      for (int j = 0; j < p.fanout; ++j)
-        p.out[k * p.fanout + j] = j < picks.count ? static_cast<int64_t>(indices[picks.position[j]]) : -1;
+      for (int j = 0; j < p.fanout; ++j) {
+        const int64_t c = j < picks.count ? static_cast<int64_t>(indices[picks.position[j]]) : -1;
+        if (j < picks.count && static_cast<uint64_t>(c) >= static_cast<uint64_t>(p.csr.num_cols))
+          return false;
+        p.out[k * p.fanout + j] = c;
+      }
       return true;
     });
   });

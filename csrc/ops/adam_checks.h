@@ -32,6 +32,7 @@ inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const 
   LTGNN_CHECK(op, s.lr >= 0.0, "lr must not be negative, got ", s.lr);
   LTGNN_CHECK(op, s.beta1 >= 0.0 && s.beta1 < 1.0, "beta1 must be in [0, 1), got ", s.beta1);
   LTGNN_CHECK(op, s.beta2 >= 0.0 && s.beta2 < 1.0, "beta2 must be in [0, 1), got ", s.beta2);
+  LTGNN_CHECK(op, s.eps >= 0.0, "eps must not be negative, got ", s.eps);
   p.constants = adam_constants(s.lr, s.beta1, s.beta2, s.eps, s.step);
   p.grad = grad.const_data_ptr();
   p.param = param.mutable_data_ptr();

@@ -3,6 +3,7 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include <cmath>
 #include <initializer_list>
 #include "ops/backend.h"
 #include "ops/sampling_checks.h"
@@ -58,7 +59,8 @@ std::tuple<Tensor, Tensor> bpr_loss(const Tensor& x, const Tensor& users, const 
 std::tuple<Tensor, Tensor> in_batch_softmax_loss(const Tensor& x, const Tensor& users, const Tensor& items,
                                                  double tau, double exponent) {
   constexpr const char* kOp = "in_batch_softmax_loss";
-  LTGNN_CHECK(kOp, tau > 0.0, "tau must be positive, got ", tau);
+  LTGNN_CHECK(kOp, tau >= 1e-6 && std::isfinite(tau), "tau must be positive and at least 1e-6, got ", tau);
+  LTGNN_CHECK(kOp, std::isfinite(exponent), "exponent must be finite, got ", exponent);
   Tensor loss = new_loss(x), grad = torch::stable::empty_like(x);
   LossParams p = loss_params(kOp, x, users, items, loss, grad);
   p.tau = tau;

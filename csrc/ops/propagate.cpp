@@ -1,6 +1,8 @@
 // propagate: front door for every backend. Mathematics: kernels/propagate.h.
 #include <torch/csrc/stable/library.h>
 
+#include <utility>
+
 #include "kernels/propagate.h"
 #include "ops/backend.h"
 
@@ -8,6 +10,19 @@ namespace ltgnn {
 namespace {
 
 constexpr const char* kOp = "propagate";
+
+// Whether two matrices with unit columns touch the same bytes.
+bool share_memory(const Tensor& a, const Tensor& b) {
+  if (a.numel() == 0 || b.numel() == 0) return false;
+  const auto span = [](const Tensor& t) {
+    const auto begin = reinterpret_cast<uintptr_t>(t.const_data_ptr());
+    const int64_t elements = (t.size(0) - 1) * row_stride(t) + t.size(1);
+    return std::pair{begin, begin + static_cast<uintptr_t>(elements) * t.element_size()};
+  };
+  const auto [a_begin, a_end] = span(a);
+  const auto [b_begin, b_end] = span(b);
+  return a_begin < b_end && b_begin < a_end;
+}
 
 void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weight,
          const OptionalTensor& row_scale, const OptionalTensor& col_scale, const Tensor& x_in,
@@ -51,8 +66,12 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   LTGNN_CHECK(kOp, out.is_contiguous(), "out must be contiguous");
   params.out = out.mutable_data_ptr();
   params.out_stride = params.dim;
-  const bool overlaps = out.numel() > 0 && params.out == params.x;
-  LTGNN_CHECK(kOp, !overlaps, "out must not be x: neighbours are read while rows are written");
+  LTGNN_CHECK(kOp, !share_memory(out, x),
+              "out must not share memory with x: neighbours are read while rows are written");
+  // The same rows in the same place are fine: each element of x0 is read before it is written.
+  const bool in_place = params.x0 == params.out && params.x0_stride == params.out_stride;
+  LTGNN_CHECK(kOp, !x0_in || in_place || !share_memory(out, x0),
+              "out must not share memory with x0 unless it is x0");
   LTGNN_RUN_CSR(propagate, x, params);
 }
 

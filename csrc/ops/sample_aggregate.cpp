@@ -36,6 +36,7 @@ Tensor sample_neighbors(const Tensor& indptr, const Tensor& indices, const Tenso
   constexpr const char* kOp = "sample_neighbors";
   LTGNN_CHECK(kOp, fanout >= 0 && fanout <= kMaxFanout, "fanout must be in [0, ", kMaxFanout, "], got ",
               fanout);
+  LTGNN_CHECK(kOp, num_cols >= 0, "num_cols must not be negative, got ", num_cols);
   SampleNeighborsParams p;
   p.csr = csr_view(kOp, indptr, indices, num_cols);
   p.rows = id_vector(kOp, "rows", rows, indptr);
