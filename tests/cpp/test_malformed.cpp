@@ -90,7 +90,7 @@ void test_targets(const CpuKernels& kernels, DType index, Random& random) {
   aggregate.dim = kDim;
   aggregate.fanout = kFanout;
   aggregate.type = kTypeOf<T>;
-  const SampleNeighborsParams neighbors{graph.view(index), rows.data(), kTargets, kFanout, 1, out.data()};
+  const SampleNeighborsParams neighbors{graph.view(index), rows.data(), kTargets, kFanout, 0, out.data()};
   const NegativeSampleParams negative{graph.view(index), rows.data(), kTargets, 1, out.data()};
 
   int64_t bad_range = -1, bad_index = -1;
@@ -111,7 +111,7 @@ void test_targets(const CpuKernels& kernels, DType index, Random& random) {
   }
   for (const int threads : {1, kMaxThreads}) {  // targets are never shared, so any number of threads will do
     CHECK(kernels.sample_aggregate(aggregate, parallel(threads)) == bad_index);
-    CHECK(kernels.sample_neighbors(neighbors, parallel(threads)) == bad_range);
+    CHECK(kernels.sample_neighbors(neighbors, parallel(threads)) == bad_index);
     CHECK(kernels.negative_sample(negative, parallel(threads)) == bad_range);
   }
 }
