@@ -62,6 +62,16 @@ def gather_bandwidth(table_bytes: int, row_bytes: int = 256, runs: int = 5) -> f
     return len(index) * row_bytes / min(seconds) / 1e9
 
 
+def command() -> str:
+    """How this benchmark was called, without where its result went."""
+    module = Path(sys.argv[0])
+    arguments = list(sys.argv[1:])
+    if "--json" in arguments:
+        at = arguments.index("--json")
+        del arguments[at : at + 2]
+    return " ".join(["python -m", f"{module.parent.name}.{module.stem}", *arguments])
+
+
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     cpu = platform.processor()
@@ -78,13 +88,7 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "python": platform.python_version(),
-        "command": " ".join(
-            [
-                "python -m",
-                Path(sys.argv[0]).parent.name + "." + Path(sys.argv[0]).stem,
-                *sys.argv[1:],
-            ]
-        ),  # fmt: skip
+        "command": command(),
     }
 
 
