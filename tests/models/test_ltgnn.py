@@ -25,6 +25,14 @@ def test_solve_is_the_fixed_point(self_loops):
     torch.testing.assert_close(model.node_embeddings().double(), exact(model), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("alpha", [0.05, 1.0])
+def test_solve_ends_where_tol_cannot_be_met(alpha):
+    model = create("ltgnn", random_graph(), dim=8, depth="fixed_point", alpha=alpha,
+                   inference="solve", tol=1e-300)  # fmt: skip
+    model.e0.mul_(1e6)  # rounding then moves entries by far more than tol
+    torch.testing.assert_close(model.node_embeddings().double(), exact(model), rtol=1e-3, atol=1.0)
+
+
 @pytest.mark.parametrize("sweeps", [0, 1, 3])
 def test_sweeps_are_truncated_propagation(sweeps):
     model = create("ltgnn", random_graph(), dim=8, depth="fixed_point", alpha=0.3, sweeps=sweeps)
