@@ -26,11 +26,18 @@ def test_solve_is_the_fixed_point(self_loops):
 
 
 @pytest.mark.parametrize("alpha", [0.05, 1.0])
-def test_solve_ends_where_tol_cannot_be_met(alpha):
+def test_solve_ends_even_if_rounding_never_settles(alpha, monkeypatch):
     model = create("ltgnn", random_graph(), dim=8, depth="fixed_point", alpha=alpha,
-                   inference="solve", tol=1e-300)  # fmt: skip
-    model.e0.mul_(1e6)  # rounding then moves entries by far more than tol
-    torch.testing.assert_close(model.node_embeddings().double(), exact(model), rtol=1e-3, atol=1.0)
+                   inference="solve", tol=1e-7)  # fmt: skip
+    calls = []
+
+    def restless(z, times):
+        calls.append(times)
+        assert len(calls) < 10_000, "the solve does not end"
+        return z + 1
+
+    monkeypatch.setattr(model, "_sweep", restless)
+    assert torch.isfinite(model.node_embeddings()).all()
 
 
 @pytest.mark.parametrize("sweeps", [0, 1, 3])
