@@ -39,7 +39,7 @@ def torch_extension(kind, module: str, groups: tuple[str, ...], cuda: bool, **op
         ("TORCH_TARGET_VERSION", TORCH_TARGET),
         ("LTGNN_VERSION", f'"{VERSION}"'),
         ("LTGNN_MODULE_NAME", f'"{module.rpartition(".")[2]}"'),
-        ("LTGNN_BACKEND_CUDA", str(int(cuda))),
+        ("LTGNN_BACKEND", str(int(cuda))),  # see csrc/ops/backend.h
     ]
     if cuda:
         macros.append(("USE_CUDA", None))  # lets torch's stable headers declare their CUDA half

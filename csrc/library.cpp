@@ -2,9 +2,9 @@
 // Kernels are registered by csrc/ops/<op>.cpp; fake and autograd by ltgnn/ops/<op>.py.
 #include <torch/csrc/stable/library.h>
 
-#include "cpu/kernels.h"
+#include "ops/backend.h"
 
-STABLE_TORCH_LIBRARY(ltgnn, m) {
+STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   // out[r] = (1 - alpha) row_scale[r] (sum_e weight[e] col_scale[c_e] x[c_e] + [self_loops] col_scale[r]
   // x[r]) + alpha x0[r]
   //   indptr [R+1] int64, indices [E] int32|int64, weight [E]?, row_scale [R]?, col_scale [C]?, x [C, D], x0

@@ -2,7 +2,7 @@
 // operators with torch. Python's limited API, so that one binary serves every later Python.
 #include <Python.h>
 
-#if !LTGNN_BACKEND_CUDA
+#if LTGNN_BACKEND == 0
 #include "cpu/kernels.h"
 #endif
 
@@ -10,13 +10,13 @@ namespace {
 
 PyObject* version(PyObject*, PyObject*) { return PyUnicode_FromString(LTGNN_VERSION); }
 
-#if !LTGNN_BACKEND_CUDA
+#if LTGNN_BACKEND == 0
 PyObject* cpu_capability(PyObject*, PyObject*) { return PyUnicode_FromString(ltgnn::cpu_kernels().name); }
 #endif
 
 PyMethodDef methods[] = {
     {"version", version, METH_NOARGS, "The version of ltgnn that this library was built from."},
-#if !LTGNN_BACKEND_CUDA
+#if LTGNN_BACKEND == 0
     {"cpu_capability", cpu_capability, METH_NOARGS,
      "The instruction set in use: 'baseline', 'avx2' or 'avx512'."},
 #endif
@@ -27,7 +27,7 @@ PyModuleDef definition = {
 
 }  // namespace
 
-#if LTGNN_BACKEND_CUDA
+#if LTGNN_BACKEND == 1
 PyMODINIT_FUNC PyInit__C_cuda() { return PyModule_Create(&definition); }
 #else
 PyMODINIT_FUNC PyInit__C() { return PyModule_Create(&definition); }

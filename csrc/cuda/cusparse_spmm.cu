@@ -47,9 +47,9 @@ SparseMatrix sparse_matrix(const SpmmParams& p, cudaDataType type) {
 }
 
 template <class Scalar>
-void run(const SpmmParams& p, cudaDataType type, cudaStream_t stream) {
+void run(const SpmmParams& p, cudaDataType type, const Launch& at) {
   const cusparseHandle_t handle = handle_for_current_device();
-  check_cusparse(cusparseSetStream(handle, stream));
+  check_cusparse(cusparseSetStream(handle, static_cast<cudaStream_t>(at.stream)));
   const SparseMatrix a = sparse_matrix(p, type);
   cusparseConstDnMatDescr_t x_matrix = nullptr;
   check_cusparse(
@@ -63,19 +63,19 @@ void run(const SpmmParams& p, cudaDataType type, cudaStream_t stream) {
   size_t bytes = 0;
   check_cusparse(cusparseSpMM_bufferSize(handle, kPlain, kPlain, &scale, a.get(), x.get(), &beta, out, type,
                                          kAlgorithm, &bytes));
-  void* workspace = p.workspace(p.owner, bytes);
+  void* workspace = at.scratch(bytes);
   check_cusparse(cusparseSpMM(handle, kPlain, kPlain, &scale, a.get(), x.get(), &beta, out, type, kAlgorithm,
                               workspace));
 }
 
 }  // namespace
 
-void spmm(const SpmmParams& params, void* stream) {
+void spmm(const SpmmParams& params, const Launch& at) {
   if (params.num_rows == 0 || params.dim == 0) return;
   if (params.type == DType::kFloat64)
-    run<double>(params, CUDA_R_64F, static_cast<cudaStream_t>(stream));
+    run<double>(params, CUDA_R_64F, at);
   else
-    run<float>(params, CUDA_R_32F, static_cast<cudaStream_t>(stream));
+    run<float>(params, CUDA_R_32F, at);
 }
 
 }  // namespace ltgnn::cuda

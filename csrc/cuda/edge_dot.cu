@@ -34,7 +34,7 @@ struct FirstLaneWrites {
 
 template <class T, class Index, int V>
 __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
-    edge_dot_kernel(const __grid_constant__ EdgeDotParams params, int lanes) {
+    edge_dot_kernel(const __grid_constant__ EdgeDotParams params, FaultSink faults, int lanes) {
   using Acc = typename AccumulatorOf<T>::type;
   for_each_row(params.csr.num_rows, lanes, [&](int64_t row, int lane) {
     if (!valid_row(params.csr, row)) return;
@@ -44,16 +44,16 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
 }
 
 template <class T, class Index, int V>
-void launch(const EdgeDotParams& params, cudaStream_t stream) {
+void start(const EdgeDotParams& params, const Launch& at) {
   const int lanes = lanes_for(params.dim, V);
-  edge_dot_kernel<T, Index, V>
-      <<<blocks_for(params.csr.num_rows, lanes), kThreadsPerBlock, 0, stream>>>(params, lanes);
+  launch("edge_dot", edge_dot_kernel<T, Index, V>, blocks_for(params.csr.num_rows, lanes), kThreadsPerBlock,
+         0, at.stream, params, at.faults, lanes);
 }
 
 }  // namespace
 
-void edge_dot(const EdgeDotParams& params, void* stream_handle) {
-  const auto stream = static_cast<cudaStream_t>(stream_handle);
+void edge_dot(const EdgeDotParams& params, const Launch& at) {
+  const auto stream = static_cast<cudaStream_t>(at.stream);
   if (params.csr.num_edges == 0) return;
   const size_t width = params.type == DType::kFloat64 ? sizeof(double) : sizeof(float);
   // All bits set is a NaN in either type.
@@ -67,12 +67,11 @@ void edge_dot(const EdgeDotParams& params, void* stream_handle) {
     dispatch_index(params.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
       if (wide)
-        launch<T, Index, kPackWidth<T>>(params, stream);
+        start<T, Index, kPackWidth<T>>(params, at);
       else
-        launch<T, Index, 1>(params, stream);
+        start<T, Index, 1>(params, at);
     });
   });
-  check("edge_dot", cudaGetLastError());
 }
 
 }  // namespace ltgnn::cuda

@@ -1,5 +1,8 @@
-// The schedule of a kernel over rows: a group of 1 to 32 lanes walks one row after another, grid-stride, so
-// that any number of rows fits any grid. All counts are 64-bit.
+// How kernels are started, and the schedule of a kernel over rows: a group of 1 to 32 lanes walks one row
+// after another, grid-stride, so that any number of rows fits any grid. All counts are 64-bit.
+//
+// Kernels are plain CUDA C++ without <<<>>> and without static __shared__ arrays: csrc/emu then runs the very
+// same text on the CPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -7,6 +10,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace ltgnn::cuda {
 
@@ -30,6 +34,35 @@ inline unsigned blocks_for(int64_t num_rows, int lanes) {
   return static_cast<unsigned>(blocks < kMaxBlocks ? blocks : kMaxBlocks);
 }
 
+inline void check(const char* what, cudaError_t status) {
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string(what) + ": CUDA reported " + cudaGetErrorString(status));
+}
+
+// Queues kernel(args...) with `shared` bytes of shared memory a block.
+template <class... Expected, class... Args>
+void launch(const char* what, void (*kernel)(Expected...), unsigned blocks, unsigned threads, size_t shared,
+            void* stream, Args&&... args) {
+  if (blocks == 0) return;
+  constexpr size_t kSharedWithoutAsking = 48 * 1024;
+  if (shared > kSharedWithoutAsking)
+    check(what, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                     static_cast<int>(shared)));
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(blocks);
+  config.blockDim = dim3(threads);
+  config.dynamicSmemBytes = shared;
+  config.stream = static_cast<cudaStream_t>(stream);
+  check(what, cudaLaunchKernelEx(&config, kernel, std::forward<Args>(args)...));
+}
+
+// The block's shared memory, as much as the launch asked for.
+template <class T>
+__device__ __forceinline__ T* shared_memory() {
+  extern __shared__ __align__(16) unsigned char ltgnn_shared[];
+  return reinterpret_cast<T*>(ltgnn_shared);
+}
+
 // Calls body(row, lane) for every row of this thread's group. All lanes of a group make the same calls.
 template <class Body>
 __device__ __forceinline__ void for_each_row(int64_t num_rows, int lanes, const Body& body) {
@@ -37,11 +70,6 @@ __device__ __forceinline__ void for_each_row(int64_t num_rows, int lanes, const 
   const int64_t step = int64_t{gridDim.x} * kThreadsPerBlock / lanes;
   const int lane = static_cast<int>(threadIdx.x) & (lanes - 1);
   for (int64_t row = thread / lanes; row < num_rows; row += step) body(row, lane);
-}
-
-inline void check(const char* what, cudaError_t status) {
-  if (status != cudaSuccess)
-    throw std::runtime_error(std::string(what) + ": CUDA reported " + cudaGetErrorString(status));
 }
 
 }  // namespace ltgnn::cuda

@@ -16,21 +16,21 @@ namespace {
 
 template <class T, class Index, int V>
 __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
-    propagate_kernel(const __grid_constant__ PropagateParams params, int lanes) {
+    propagate_kernel(const __grid_constant__ PropagateParams params, FaultSink faults, int lanes) {
   for_each_row(params.csr.num_rows, lanes,
                [&](int64_t row, int lane) { propagate_lane<T, Index, V>(params, row, lane, lanes); });
 }
 
 template <class T, class Index, int V>
-void launch(const PropagateParams& params, cudaStream_t stream) {
+void start(const PropagateParams& params, const Launch& at) {
   const int lanes = lanes_for(params.dim, V);
-  propagate_kernel<T, Index, V>
-      <<<blocks_for(params.csr.num_rows, lanes), kThreadsPerBlock, 0, stream>>>(params, lanes);
+  launch("propagate", propagate_kernel<T, Index, V>, blocks_for(params.csr.num_rows, lanes), kThreadsPerBlock,
+         0, at.stream, params, at.faults, lanes);
 }
 
 }  // namespace
 
-void propagate(const PropagateParams& params, void* stream) {
+void propagate(const PropagateParams& params, const Launch& at) {
   if (params.csr.num_rows == 0 || params.dim == 0) return;
   dispatch_storage(params.type, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -39,12 +39,11 @@ void propagate(const PropagateParams& params, void* stream) {
     dispatch_index(params.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
       if (wide)
-        launch<T, Index, kPackWidth<T>>(params, static_cast<cudaStream_t>(stream));
+        start<T, Index, kPackWidth<T>>(params, at);
       else
-        launch<T, Index, 1>(params, static_cast<cudaStream_t>(stream));
+        start<T, Index, 1>(params, at);
     });
   });
-  check("propagate", cudaGetLastError());
 }
 
 }  // namespace ltgnn::cuda

@@ -1,6 +1,8 @@
 // Groups of neighbouring lanes of a warp: `lanes` is a power of two up to 32, the same for all of a launch.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include "core/macros.h"
 
 namespace ltgnn::cuda {
@@ -10,7 +12,7 @@ namespace ltgnn::cuda {
 // shared with the host may mention it, but only the device can run it.
 template <class Acc>
 LTGNN_HD Acc group_sum(Acc value, int lanes) {
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__) || defined(LTGNN_EMULATED)
   const unsigned lane_of_warp = threadIdx.x % 32u;
   const unsigned first = lane_of_warp & ~(static_cast<unsigned>(lanes) - 1u);
   const unsigned mask = (0xFFFFFFFFu >> (32 - lanes)) << first;

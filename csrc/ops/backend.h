@@ -1,43 +1,42 @@
-// The operators of csrc/ops are compiled once for each backend: into _C with LTGNN_BACKEND_CUDA 0 and into
-// _C_cuda with 1. This header is all that differs: the dispatch key, and how a kernel is started.
+// The operators of csrc/ops are compiled once for each backend (LTGNN_BACKEND): into _C for the CPU, into
+// _C_cuda for CUDA, and for the tests into a library of operators `ltgnn_emu`, which run the CUDA kernels on
+// CPU memory (csrc/emu). This header is all that differs: the library and dispatch key, and how a kernel is
+// started.
 #pragma once
 
 #include "ops/checks.h"
 
-#if LTGNN_BACKEND_CUDA
+#define LTGNN_CPU 0
+#define LTGNN_CUDA 1
+#define LTGNN_EMU 2
 
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
-#include <torch/csrc/stable/accelerator.h>
-
-#include "cuda/kernels.h"
-#define LTGNN_DISPATCH_KEY CUDA
-
-namespace ltgnn {
-
-// Queues a kernel on x's device, on the stream that torch would use now.
-template <class Params>
-void launch_beside(const Tensor& x, const Params& params, void (*launch)(const Params&, void*)) {
-  const torch::stable::accelerator::DeviceGuard guard(x.get_device_index());
-  void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(x.get_device_index(), &stream));
-  launch(params, stream);
-}
-
-// Rows and indices are not looked at from the host (that would wait for the device): a graph checks them
-// once when it is made, and CUDA kernels never follow one that is out of range (see cuda/kernels.h).
-#define LTGNN_RUN(op, x, params) ::ltgnn::launch_beside(x, params, &::ltgnn::cuda::op)
-#define LTGNN_RUN_CSR(op, x, params) LTGNN_RUN(op, x, params)
-
-}  // namespace ltgnn
-
-#else
+#if LTGNN_BACKEND == LTGNN_CPU
 
 #include "cpu/kernels.h"
 #include "ops/torch_parallel.h"
+#define LTGNN_LIBRARY ltgnn
 #define LTGNN_DISPATCH_KEY CPU
 
-#define LTGNN_RUN(op, x, params) ::ltgnn::cpu_kernels().op(params, ::ltgnn::torch_parallel())
+// Runs a kernel: -1, or the lowest position at which the input is malformed. `op` is the operator's name.
+#define LTGNN_RUN(op, kernel, x, params) ::ltgnn::cpu_kernels().kernel(params, ::ltgnn::torch_parallel())
 // For kernels over params.csr: raises for a row that the kernel found malformed.
-#define LTGNN_RUN_CSR(op, x, params) ::ltgnn::check_fault(#op, (params).csr, LTGNN_RUN(op, x, params))
+#define LTGNN_RUN_CSR(op, kernel, x, params) \
+  ::ltgnn::check_fault(op, (params).csr, LTGNN_RUN(op, kernel, x, params))
+
+#else
+
+#include "cuda/kernels.h"
+#include "ops/cuda_launch.h"
+#if LTGNN_BACKEND == LTGNN_CUDA
+#define LTGNN_LIBRARY ltgnn
+#define LTGNN_DISPATCH_KEY CUDA
+#else
+#define LTGNN_LIBRARY ltgnn_emu
+#define LTGNN_DISPATCH_KEY CPU
+#endif
+
+// Queues a kernel. What it finds malformed is raised by a later call (ops/cuda_launch.h).
+#define LTGNN_RUN(op, kernel, x, params) ::ltgnn::launch_beside(op, x, params, &::ltgnn::cuda::kernel)
+#define LTGNN_RUN_CSR(op, kernel, x, params) static_cast<void>(LTGNN_RUN(op, kernel, x, params))
 
 #endif

@@ -105,17 +105,60 @@ CsrView csr_view(const char* op, const Tensor& indptr, const Tensor& indices, in
   return csr;
 }
 
+namespace {
+
+const char* text_of(IdName name) {
+  switch (name) {
+    case IdName::kUsers: return "users";
+    case IdName::kItems: return "items";
+    case IdName::kNegatives: return "negatives";
+    default: return "rows";
+  }
+}
+
+}  // namespace
+
+void fail_fault(const FaultRecord& f, const char* note) {
+  switch (f.kind) {
+    case FaultKind::kFirstPointer: fail_value(f.op, "indptr[0] must be 0, got ", f.value, note);
+    case FaultKind::kLastPointer:
+      fail_value(f.op, "indptr[-1] must be the number of indices, ", f.bound, ", got ", f.value, note);
+    case FaultKind::kRowPointers:
+      fail_value(f.op, "indptr must not decrease and must stay in [0, ", f.bound, "], got indptr[",
+                 f.position, "] = ", f.value, " and indptr[", f.position + 1, "] = ", f.other, note);
+    case FaultKind::kIndex:
+      fail_index(f.op, "indices must be in [0, ", f.bound, "), got indices[", f.position, "] = ", f.value,
+                 " in row ", f.other, note);
+    case FaultKind::kId: break;
+  }
+  const char* name = text_of(f.name);
+  fail_index(f.op, name, " must be in [0, ", f.bound, "), got ", name, "[", f.position, "] = ", f.value,
+             note);
+}
+
 void check_fault(const char* op, const CsrView& csr, int64_t row) {
   if (row < 0) return;
   const int64_t begin = csr.indptr[row], end = csr.indptr[row + 1];
-  LTGNN_CHECK(op, valid_row(csr, row), "indptr must not decrease and must stay in [0, ", csr.num_edges,
-              "], got indptr[", row, "] = ", begin, " and indptr[", row + 1, "] = ", end);
+  FaultRecord fault{};
+  fault.op = op;
+  if (!valid_row(csr, row)) {
+    fault.kind = FaultKind::kRowPointers;
+    fault.position = row;
+    fault.value = begin;
+    fault.other = end;
+    fault.bound = csr.num_edges;
+    fail_fault(fault);
+  }
   for (int64_t e = begin; e < end; ++e) {
     const int64_t c = csr.index_type == DType::kInt32 ? static_cast<const int32_t*>(csr.indices)[e]
                                                       : static_cast<const int64_t*>(csr.indices)[e];
-    if (c < 0 || c >= csr.num_cols)
-      fail_index(op, "indices must be in [0, ", csr.num_cols, "), got indices[", e, "] = ", c, " in row ",
-                 row);
+    if (c >= 0 && c < csr.num_cols) continue;
+    fault.kind = FaultKind::kIndex;
+    fault.position = e;
+    fault.value = c;
+    fault.other = row;
+    fault.bound = csr.num_cols;
+    fail_fault(fault);
   }
   fail_value(op, "the graph was changed while it was in use (row ", row, ")");
 }

@@ -14,6 +14,7 @@
 
 #include "core/csr.h"
 #include "core/dtype.h"
+#include "core/fault.h"
 #include "core/parallel.h"
 
 namespace ltgnn {
@@ -68,6 +69,9 @@ const void* optional_vector(const char* op, const char* name, const OptionalTens
 // Checks shapes, dtypes and the ends of indptr. What each row and edge holds is checked by the kernel as
 // it goes (CPU), or was checked when the graph was made.
 CsrView csr_view(const char* op, const Tensor& indptr, const Tensor& indices, int64_t num_cols);
+
+// Raises what a kernel found, in the same words on every backend; `note` ends the message.
+[[noreturn]] void fail_fault(const FaultRecord& fault, const char* note = "");
 
 // Raises for the row that a CPU kernel reported (see cpu/kernels.h); returns for -1.
 void check_fault(const char* op, const CsrView& csr, int64_t row);

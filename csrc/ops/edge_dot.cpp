@@ -35,12 +35,12 @@ Tensor edge_dot(const Tensor& indptr, const Tensor& indices, const OptionalTenso
   params.out = out.mutable_data_ptr();
   params.dim = x.size(1);
   params.factor = factor;
-  LTGNN_RUN_CSR(edge_dot, x, params);
+  LTGNN_RUN_CSR(kOp, edge_dot, x, params);
   return out;
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) { m.impl("edge_dot", TORCH_BOX(&edge_dot)); }
+STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) { m.impl("edge_dot", TORCH_BOX(&edge_dot)); }
 
 }  // namespace ltgnn

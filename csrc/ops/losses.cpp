@@ -52,7 +52,7 @@ std::tuple<Tensor, Tensor> bpr_loss(const Tensor& x, const Tensor& users, const 
   LossParams p = loss_params(kOp, x, users, items, loss, grad);
   p.negatives = id_vector(kOp, "negatives", negatives, x);
   check_size(kOp, "negatives", negatives, 0, p.batch);
-  check_batch_fault(kOp, p, LTGNN_RUN(bpr_loss, x, p));
+  check_batch_fault(kOp, p, LTGNN_RUN(kOp, bpr_loss, x, p));
   return {loss, grad};
 }
 
@@ -65,13 +65,13 @@ std::tuple<Tensor, Tensor> in_batch_softmax_loss(const Tensor& x, const Tensor& 
   LossParams p = loss_params(kOp, x, users, items, loss, grad);
   p.tau = tau;
   p.exponent = exponent;
-  check_batch_fault(kOp, p, LTGNN_RUN(in_batch_softmax_loss, x, p));
+  check_batch_fault(kOp, p, LTGNN_RUN(kOp, in_batch_softmax_loss, x, p));
   return {loss, grad};
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) {
   m.impl("bpr_loss", TORCH_BOX(&bpr_loss));
   m.impl("in_batch_softmax_loss", TORCH_BOX(&in_batch_softmax_loss));
 }

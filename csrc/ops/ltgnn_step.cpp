@@ -44,7 +44,7 @@ std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, 
   }
   p.alpha = alpha;
   p.c0 = c0;
-  check_target_fault(kOp, p.sample.csr, p.sample.rows, "rows", LTGNN_RUN(ltgnn_forward, delta, p));
+  check_target_fault(kOp, p.sample.csr, p.sample.rows, "rows", LTGNN_RUN(kOp, ltgnn_forward, delta, p));
   return {out, h};
 }
 
@@ -67,12 +67,12 @@ void update(const Tensor& rows, const Tensor& grad, const OptionalTensor& h, Ten
   p.alpha = alpha;
   p.c0 = c0;
   p.faithful = faithful;
-  check_row_fault(kOp, p.adam, LTGNN_RUN(ltgnn_update, e0, p));
+  check_row_fault(kOp, p.adam, LTGNN_RUN(kOp, ltgnn_update, e0, p));
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) {
   m.impl("ltgnn_forward_", TORCH_BOX(&forward));
   m.impl("ltgnn_update_", TORCH_BOX(&update));
 }

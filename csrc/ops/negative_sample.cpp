@@ -21,13 +21,13 @@ Tensor negative_sample(const Tensor& indptr, const Tensor& indices, const Tensor
   p.seed = static_cast<uint64_t>(seed);
   Tensor out = torch::stable::new_empty(users, {p.num_draws});
   p.out = out.mutable_data_ptr<int64_t>();
-  check_target_fault(kOp, p.csr, p.users, "users", LTGNN_RUN(negative_sample, users, p));
+  check_target_fault(kOp, p.csr, p.users, "users", LTGNN_RUN(kOp, negative_sample, users, p));
   return out;
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) {
   m.impl("negative_sample", TORCH_BOX(&negative_sample));
 }
 

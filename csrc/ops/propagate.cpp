@@ -72,7 +72,7 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   const bool in_place = params.x0 == params.out && params.x0_stride == params.out_stride;
   LTGNN_CHECK(kOp, !x0_in || in_place || !share_memory(out, x0),
               "out must not share memory with x0 unless it is x0");
-  LTGNN_RUN_CSR(propagate, x, params);
+  LTGNN_RUN_CSR(kOp, propagate, x, params);
 }
 
 Tensor propagate(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weight,
@@ -96,7 +96,7 @@ void propagate_out(const Tensor& indptr, const Tensor& indices, const OptionalTe
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) {
   m.impl("propagate", TORCH_BOX(&propagate));
   m.impl("propagate_out", TORCH_BOX(&propagate_out));
 }

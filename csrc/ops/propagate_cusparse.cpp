@@ -11,20 +11,6 @@ namespace {
 
 constexpr const char* kOp = "propagate_cusparse";
 
-// Memory of torch's allocator: it is reused only by later work of the same stream, so it may be let go as
-// soon as the kernel is queued.
-struct Workspace {
-  const Tensor& like;
-  std::optional<Tensor> memory;
-};
-
-void* allocate(void* owner, size_t bytes) {
-  auto* workspace = static_cast<Workspace*>(owner);
-  workspace->memory =
-      torch::stable::new_empty(workspace->like, {static_cast<int64_t>(bytes)}, ScalarType::Byte);
-  return workspace->memory->mutable_data_ptr();
-}
-
 Tensor propagate_cusparse(const Tensor& indptr_in, const Tensor& indices, const Tensor& weight,
                           const Tensor& x_in, const OptionalTensor& x0, double alpha) {
   check_dim(kOp, "x", x_in, 2, "[num_cols, dim]");
@@ -71,16 +57,13 @@ Tensor propagate_cusparse(const Tensor& indptr_in, const Tensor& indices, const 
   params.out = out.mutable_data_ptr();
   params.scale = 1.0 - alpha;
   params.beta = x0 ? alpha : 0.0;
-  Workspace workspace{x, std::nullopt};
-  params.workspace = &allocate;
-  params.owner = &workspace;
-  LTGNN_RUN(spmm, x, params);
+  LTGNN_RUN(kOp, spmm, x, params);
   return out;
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) {
   m.impl("propagate_cusparse", TORCH_BOX(&propagate_cusparse));
 }
 

@@ -26,7 +26,7 @@ std::tuple<Tensor, Tensor> sample_aggregate(const Tensor& indptr, const Tensor& 
   Tensor out_second = torch::stable::new_empty(x, {second ? p.num_targets : 0, p.dim});
   p.out = out.mutable_data_ptr();
   p.out_second = out_second.mutable_data_ptr();
-  check_target_fault(kOp, p.csr, p.rows, "rows", LTGNN_RUN(sample_aggregate, x, p));
+  check_target_fault(kOp, p.csr, p.rows, "rows", LTGNN_RUN(kOp, sample_aggregate, x, p));
   return {out, out_second};
 }
 
@@ -45,13 +45,13 @@ Tensor sample_neighbors(const Tensor& indptr, const Tensor& indices, const Tenso
   p.seed = static_cast<uint64_t>(seed);
   Tensor out = torch::stable::new_empty(rows, {p.num_targets, fanout});
   p.out = out.mutable_data_ptr<int64_t>();
-  check_target_fault(kOp, p.csr, p.rows, "rows", LTGNN_RUN(sample_neighbors, rows, p));
+  check_target_fault(kOp, p.csr, p.rows, "rows", LTGNN_RUN(kOp, sample_neighbors, rows, p));
   return out;
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(ltgnn, LTGNN_DISPATCH_KEY, m) {
+STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) {
   m.impl("sample_aggregate", TORCH_BOX(&sample_aggregate));
   m.impl("sample_neighbors", TORCH_BOX(&sample_neighbors));
 }

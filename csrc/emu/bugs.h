@@ -1,0 +1,41 @@
+// Bugs that can be planted into the CUDA kernels under emulation, to show that the tests find them:
+//
+//   LTGNN_EMU_BUG=<name> <a test program>
+//
+// A kernel writes `LTGNN_PLANTED(name) ? wrong : right`. In a real build LTGNN_PLANTED is the constant false.
+// tests/emu/test_planted.py runs each bug; csrc/emu/README.md lists what found it.
+#pragma once
+
+#if defined(LTGNN_EMULATED)
+
+#include <cstdlib>
+#include <cstring>
+
+// X(name)
+#define LTGNN_BUGS(X)
+
+namespace ltgnn::emu {
+
+#define LTGNN_BUG_ENUM(name) name,
+enum class Bug : int { none, LTGNN_BUGS(LTGNN_BUG_ENUM) };
+#undef LTGNN_BUG_ENUM
+
+inline Bug wanted_bug() {
+  const char* wanted = std::getenv("LTGNN_EMU_BUG");
+  if (wanted == nullptr || *wanted == '\0') return Bug::none;
+#define LTGNN_BUG_MATCH(name) \
+  if (std::strcmp(wanted, #name) == 0) return Bug::name;
+  LTGNN_BUGS(LTGNN_BUG_MATCH)
+#undef LTGNN_BUG_MATCH
+  std::abort();  // no such bug: a test of it would prove nothing
+}
+
+inline const Bug planted_bug = wanted_bug();
+
+}  // namespace ltgnn::emu
+
+#define LTGNN_PLANTED(name) (::ltgnn::emu::planted_bug == ::ltgnn::emu::Bug::name)
+
+#else
+#define LTGNN_PLANTED(name) false
+#endif
