@@ -12,7 +12,13 @@
 #include <cstring>
 
 // X(name)
-#define LTGNN_BUGS(X)
+#define LTGNN_BUGS(X)      \
+  X(cusparse_other_buffer) \
+  X(edge_dot_unsummed)     \
+  X(find_row_whole_warp)   \
+  X(propagate_add_barrier) \
+  X(propagate_piece_short) \
+  X(propagate_slot_border)
 
 namespace ltgnn::emu {
 
