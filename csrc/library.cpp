@@ -20,11 +20,15 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "propagate_out(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, "
       "Tensor x, "
       "Tensor? x0, float alpha, bool self_loops, Tensor(a!) out) -> ()");
-  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; the structure is trusted ->
-  // [R, D]
+  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; t_*: the transposed matrix,
+  // read by the backward only; plan and t_plan: numbers of plans for the two, or 0: checked and not prepared
+  // -> [R, D]
   m.def(
-      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha) "
-      "-> Tensor");
+      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha, "
+      "Tensor? t_indptr, Tensor? t_indices, Tensor? t_weight, int plan, int t_plan) -> Tensor");
+  // A plan for this matrix, checked; it holds the tensors until it is freed -> its number
+  m.def("cusparse_plan(Tensor indptr, Tensor indices, Tensor weight, int num_cols) -> int");
+  m.def("cusparse_plan_free(int plan) -> ()");
   // out[e] = factor row_scale[r] col_scale[c] <g[r], x[c]> for edge e from row r to column c; g [R, D], x [C,
   // D] -> [E]
   m.def(

@@ -10,6 +10,7 @@
 
 #include "core/dtype.h"
 #include "core/fault.h"
+#include "cuda/spmm.h"
 #include "kernels/edge_dot.h"
 #include "kernels/propagate.h"
 
@@ -34,21 +35,5 @@ void synchronize(void* stream);
 
 void propagate(const PropagateParams& params, const Launch& at);
 void edge_dot(const EdgeDotParams& params, const Launch& at);
-
-// out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
-struct SpmmParams {
-  const void* indptr = nullptr;   // [num_rows + 1], index_type
-  const void* indices = nullptr;  // [num_edges], index_type
-  const void* weight = nullptr;   // [num_edges], type
-  const void* x = nullptr;        // [num_cols, dim], rows x_stride >= dim elements apart
-  void* out = nullptr;            // [num_rows, dim], contiguous
-  int64_t num_rows = 0, num_cols = 0, num_edges = 0;
-  int64_t x_stride = 0;
-  int64_t dim = 0;
-  double scale = 1.0, beta = 0.0;
-  DType index_type = DType::kInt32;
-  DType type = DType::kFloat32;  // float32 or float64
-};
-void spmm(const SpmmParams& params, const Launch& at);
 
 }  // namespace ltgnn::cuda

@@ -43,6 +43,7 @@ class OpCase:
     mutates: tuple[str, ...] = ()
     rows_may_be_strided: tuple[str, ...] = ()
     has_dim: bool = True  # the result depends on dim and dtype
+    backends: tuple[str, ...] = ("cpu", "emu", "cuda")
 
     @property
     def op(self) -> Any:
@@ -108,6 +109,10 @@ CASES = (
         "edge_dot", inputs.edge_dot_inputs, reference.edge_dot, FLOATS_AND_16_BITS, _EVERY, ("g", "x"), True,
         rows_may_be_strided=("g", "x"),
     ),
+    OpCase(
+        "propagate_cusparse", inputs.cusparse_inputs, reference.propagate_cusparse, FLOATS_AND_16_BITS,
+        _EVERY, ("x", "x0"), True, rows_may_be_strided=("x", "x0"), backends=("emu", "cuda"),
+    ),
     OpCase("sample_aggregate", inputs.sample_aggregate_inputs, reference.sample_aggregate, graphs=_EVERY),
     OpCase(
         "sample_neighbors", inputs.sample_neighbors_inputs, reference.sample_neighbors, graphs=_EVERY,
@@ -132,3 +137,4 @@ CASES = (
     ),
 )  # fmt: skip
 BY_NAME = {case.name: case for case in CASES}
+CASES_ON_CPU = tuple(case for case in CASES if "cpu" in case.backends)

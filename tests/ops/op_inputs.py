@@ -25,7 +25,12 @@ class Setting:
     full: bool = True  # every optional argument, or none
 
     def __str__(self) -> str:
-        short = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}
+        short = {
+            torch.float32: "f32",
+            torch.float64: "f64",
+            torch.bfloat16: "bf16",
+            torch.float16: "f16",
+        }
         parts = [self.graph, f"d{self.dim}", short[self.dtype], str(self.index)[6:]]
         return "-".join([*parts, "full" if self.full else "bare"])
 
@@ -86,6 +91,21 @@ def propagate_out_inputs(setting: Setting) -> Arguments:
     arguments = propagate_inputs(setting)
     rows = len(arguments["indptr"]) - 1
     return {**arguments, "out": torch.full((rows, setting.dim), torch.nan, dtype=setting.dtype)}
+
+
+def cusparse_inputs(setting: Setting) -> Arguments:
+    arguments = propagate_inputs(setting)
+    make = _Maker(setting)
+    indptr, indices = arguments["indptr"], arguments["indices"]
+    weight = make.vector(len(indices)).to(setting.dtype)
+    transposed = transpose(indptr, indices, len(arguments["x"]))
+    t_weight = weight[transposed[2]]
+    return {
+        "indptr": indptr, "indices": indices, "weight": weight,
+        "x": arguments["x"], "x0": arguments["x0"], "alpha": arguments["alpha"],
+        "t_indptr": make.optional(transposed[0]), "t_indices": make.optional(transposed[1]),
+        "t_weight": make.optional(t_weight), "plan": 0, "t_plan": 0,
+    }  # fmt: skip
 
 
 def edge_dot_inputs(setting: Setting) -> Arguments:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ops.op_cases import BY_NAME
+from ops.op_cases import CASES_ON_CPU
 
 CALLS = {"public": 5_000, "propagate": 6_000, "propagate_out": 2_000, "edge_dot": 2_000}
-CALLS |= {name: 2_000 for name in BY_NAME if name not in CALLS}
+CALLS |= {case.name: 2_000 for case in CASES_ON_CPU if case.name not in CALLS}
 NUM_CHILDREN = 4
 TIMEOUT = 240  # seconds: a child takes about ten
 
