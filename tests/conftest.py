@@ -16,6 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 # Read once, when the operators first run: no job is too small for several threads.
 os.environ["LTGNN_PARALLEL_FROM"] = "0"
+# On a GPU an operator waits for its kernels and raises what they found, as on the CPU.
+os.environ["LTGNN_CUDA_CHECK"] = "1"
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("deterministic")
