@@ -33,12 +33,15 @@ class Toolkit:
 
 
 def _wheel_folders() -> list[Path]:
-    """`nvidia/cu*` folders that PyPI packages installed: torch's own bring headers and libraries, but no nvcc."""
+    """Folders of NVIDIA's PyPI packages: those that torch asks for bring headers and libraries, but no nvcc.
+
+    `nvidia/cu13` for all of CUDA 13; `nvidia/cusparse`, `nvidia/cuda_runtime` and so on for CUDA 12.
+    """
     roots = {Path(sysconfig.get_path(key)) for key in ("purelib", "platlib")}
     import torch
 
     roots.add(Path(torch.__file__).resolve().parent.parent)
-    return [folder for root in sorted(roots) for folder in sorted(root.glob("nvidia/cu[0-9]*"))]
+    return [folder for root in sorted(roots) for folder in sorted(root.glob("nvidia/cu*"))]
 
 
 def _linked(targets: list[tuple[str, Path]], folder: Path) -> str:
@@ -99,9 +102,10 @@ def _complete(toolkit: Toolkit, scratch: Path) -> tuple[list[str], list[str]]:
     include_dirs, library_dirs = [], []
     for folder in _wheel_folders():
         headers = [
-            (header.name, header)
-            for header in sorted((folder / "include").glob("cusparse*.h"))
-            if not (toolkit.home / "include" / header.name).exists()
+            (name, folder / "include" / name)
+            for name in ("cusparse.h", "cusparse_v2.h")
+            if (folder / "include" / name).exists()
+            and not (toolkit.home / "include" / name).exists()
         ]
         if headers:
             include_dirs.append(_linked(headers, scratch / "cuda-headers"))
