@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 DEFAULT_ARCHITECTURES = "8.0;9.0+PTX"
@@ -32,15 +34,16 @@ class Toolkit:
     version: str  # "13.0.88"
 
 
-def _wheel_folders() -> list[Path]:
+def wheel_folders() -> list[Path]:
     """Folders of NVIDIA's PyPI packages: those that torch asks for bring headers and libraries, but no nvcc.
 
     `nvidia/cu13` for all of CUDA 13; `nvidia/cusparse`, `nvidia/cuda_runtime` and so on for CUDA 12.
     """
     roots = {Path(sysconfig.get_path(key)) for key in ("purelib", "platlib")}
-    import torch
+    with suppress(ImportError):  # the gates need no torch
+        import torch
 
-    roots.add(Path(torch.__file__).resolve().parent.parent)
+        roots.add(Path(torch.__file__).resolve().parent.parent)
     return [folder for root in sorted(roots) for folder in sorted(root.glob("nvidia/cu*"))]
 
 
@@ -55,6 +58,7 @@ def _linked(targets: list[tuple[str, Path]], folder: Path) -> str:
     return str(folder)
 
 
+@cache
 def find_toolkit() -> Toolkit | None:
     """CUDA_HOME's, else that of the nvcc on PATH, else that of the PyPI package nvidia-cuda-nvcc.
 
@@ -63,7 +67,7 @@ def find_toolkit() -> Toolkit | None:
     homes = [os.environ.get(key) for key in ("CUDA_HOME", "CUDA_PATH")]
     candidates = [str(Path(home) / "bin" / "nvcc") for home in homes if home]
     candidates += [found] if (found := shutil.which("nvcc")) else []
-    candidates += [str(folder / "bin" / "nvcc") for folder in _wheel_folders()]
+    candidates += [str(folder / "bin" / "nvcc") for folder in wheel_folders()]
     for nvcc in candidates:
         if not os.access(nvcc, os.X_OK):
             continue
@@ -100,7 +104,7 @@ def _complete(toolkit: Toolkit, scratch: Path) -> tuple[list[str], list[str]]:
     the two.
     """
     include_dirs, library_dirs = [], []
-    for folder in _wheel_folders():
+    for folder in wheel_folders():
         headers = [
             (name, folder / "include" / name)
             for name in ("cusparse.h", "cusparse_v2.h")

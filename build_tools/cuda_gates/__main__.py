@@ -70,7 +70,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cuda gates: cannot run: {problem}", file=sys.stderr)
         return 2
     table = tables.load(PATH)
-    kernels = measure(sources("cuda"), ARCHITECTURES, args.jobs)
+    try:
+        kernels = measure(sources("cuda"), ARCHITECTURES, args.jobs)
+    except RuntimeError as error:  # the compiler's words, or kernels that cannot be told apart
+        print(f"cuda gates: {error}", file=sys.stderr)
+        return 1
     launches = [tables.launch_of(table, kernel) for kernel in kernels]
     # Without a number of threads there is a problem to report, and no occupancy.
     warps = resident_warps(kernels, [(threads or 1024, shared) for threads, shared in launches])

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_tools.cuda import Toolkit, find_toolkit, wheel_folders
 from build_tools.cuda_gates.parse import (
     THIRD_PARTY,
     Code,
@@ -51,34 +50,36 @@ class Kernel:
         return self.name.split("::", 1)[0] in THIRD_PARTY
 
 
-def _wheel_tools() -> list[Path]:
-    """Folders of programs that NVIDIA's PyPI packages install."""
-    site = Path(sysconfig.get_path("purelib"))
-    return [*sorted(site.glob("nvidia/cu[0-9]*/bin"), reverse=True), *site.glob("nvidia/*/bin")]
+def _toolkit() -> Toolkit:
+    found = find_toolkit()
+    if found is None:
+        raise Missing("nvcc was not found (in CUDA_HOME, on PATH, or as a PyPI package)")
+    return found
 
 
-def find_tool(name: str) -> str | None:
-    """CUDA_HOME's, else the one on PATH, else that of a PyPI package in this environment."""
-    homes = [
-        Path(home) / "bin" for key in ("CUDA_HOME", "CUDA_PATH") if (home := os.environ.get(key))
-    ]
-    for folder in homes:
-        if (folder / name).exists():
-            return str(folder / name)
-    wheels = os.pathsep.join(map(str, _wheel_tools()))
-    return shutil.which(name) or shutil.which(name, path=wheels)
+def _nvdisasm() -> str:
+    """The toolkit's, else the one on PATH, else that of the PyPI package in this environment."""
+    folders = [_toolkit().home, *wheel_folders()]
+    places = os.pathsep.join(str(folder / "bin") for folder in folders)
+    found = shutil.which("nvdisasm", path=places) or shutil.which("nvdisasm")
+    if found is None:
+        raise Missing("nvdisasm was not found: pip install nvidia-cuda-nvdisasm")
+    return found
 
 
 def missing_tools() -> str | None:
     """What has to be installed before the gates can run, in words; None where nothing is missing."""
-    if find_tool("nvcc") is None:
-        return "nvcc was not found (in CUDA_HOME or on PATH)"
-    if find_tool("nvdisasm") is None:
-        return "nvdisasm was not found: pip install nvidia-cuda-nvdisasm"
-    for tool in ("c++", "c++filt"):
-        if shutil.which(tool) is None:
-            return f"{tool} was not found"
-    return None
+    try:
+        _nvdisasm()
+    except Missing as problem:
+        return str(problem)
+    absent = [tool for tool in ("c++", "c++filt") if shutil.which(tool) is None]
+    return f"{absent[0]} was not found" if absent else None
+
+
+def nvcc_version() -> str:
+    """As "13.0.88"."""
+    return _toolkit().version
 
 
 def _run(command: list[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -88,35 +89,12 @@ def _run(command: list[str], stdin: str | None = None) -> subprocess.CompletedPr
     return done
 
 
-def _tool(name: str) -> str:
-    found = find_tool(name)
-    if found is None:
-        raise Missing(missing_tools() or f"{name} was not found")
-    return found
-
-
-def nvcc_version() -> str:
-    """As "13.0.88"."""
-    text = _run([_tool("nvcc"), "--version"]).stdout
-    match = re.search(r"release [\d.]+, V([\d.]+)", text)
-    return match[1] if match else "unknown"
-
-
-def _toolkit_include() -> Path:
-    """The folder of `cuda_occupancy.h`, as nvcc itself would find it."""
-    shown = _run([_tool("nvcc"), "--dryrun", "-c", "-x", "cu", os.devnull, "-o", os.devnull])
-    for folder in re.findall(r'"?-I"?([^"\s]+)"?', shown.stderr):
-        if (Path(folder) / "cuda_occupancy.h").exists():
-            return Path(folder)
-    raise Missing("cuda_occupancy.h is not among nvcc's own headers")
-
-
 def _measure_file(path: str, architecture: str, scratch: Path) -> list[Kernel]:
     source = ROOT / path
     cubin = scratch / f"{source.stem}.{architecture}.cubin"
     compiled = _run(
         [
-            _tool("nvcc"),
+            str(_toolkit().home / "bin" / "nvcc"),
             "-cubin",
             f"-arch={architecture}",
             *NVCC_FLAGS,
@@ -128,7 +106,7 @@ def _measure_file(path: str, architecture: str, scratch: Path) -> list[Kernel]:
     resources = parse_ptxas(compiled.stdout + compiled.stderr)
     if not resources:  # a file without kernels
         return []
-    code = parse_sass(_run([_tool("nvdisasm"), str(cubin)]).stdout)
+    code = parse_sass(_run([_nvdisasm(), str(cubin)]).stdout)
     symbols = sorted(resources)
     demangled = _run(["c++filt"], "\n".join(symbols) + "\n").stdout.splitlines()
     kernels = [
@@ -162,6 +140,6 @@ def resident_warps(kernels: list[Kernel], launches: list[tuple[int, int]]) -> li
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "occupancy"
         source = Path(__file__).with_name("occupancy.cpp")
-        include = ["-isystem", str(_toolkit_include())]
+        include = ["-isystem", str(_toolkit().home / "include")]
         _run(["c++", "-std=c++17", "-O1", *include, str(source), "-o", str(program)])
         return [int(word) for word in _run([str(program)], "\n".join(lines) + "\n").stdout.split()]
