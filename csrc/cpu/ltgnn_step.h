@@ -60,7 +60,7 @@ inline int64_t ltgnn_update(const LtgnnUpdateParams& p, const Parallel& parallel
         using V = decltype(load_as<T>(grad + i, tag));
         V neighbours{}, memory;
         if (h) neighbours = load_as<T>(h + i, tag);
-        const V gradient = implicit(load_as<T>(grad + i, tag), h ? &neighbours : nullptr, memory);
+        const V gradient = implicit(load_as<T>(grad + i, tag), h != nullptr, neighbours, memory);
         if (g_table) std::memcpy(g_table + i, &memory, sizeof(memory));
         return gradient;
       });

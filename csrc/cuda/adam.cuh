@@ -11,6 +11,10 @@
 
 namespace ltgnn::cuda {
 
+// Blocks of a kernel that ends in Adam which a processor holds: at most 64 registers a thread, for a division
+// and a root of every column at once.
+constexpr int kAdamBlocks = 8;
+
 struct DeviceSquareRoot {
   template <class T>
   LTGNN_HD T operator()(T x) const {

@@ -118,7 +118,7 @@ __device__ inline void draw_positions(const LaneGroup& group, int64_t degree, in
       replaced = group.ballot(taken);
     }
     if (mine && taken) picks[k] = base + static_cast<uint32_t>(k);
-    group.sync();
+    if (!LTGNN_PLANTED(sample_rounds_unwaited)) group.sync();
   }
 }
 
@@ -199,7 +199,7 @@ __device__ bool draw_row(const LaneGroup& group, const CsrView& csr, int64_t row
     bad |= static_cast<uint64_t>(static_cast<int64_t>(column)) >= static_cast<uint64_t>(csr.num_cols);
     columns[k] = column;
   }
-  if (!LTGNN_PLANTED(sample_columns_unwaited)) group.sync();
+  group.sync();  // a vote alone does not order memory
   return !group.any(bad);
 }
 

@@ -12,13 +12,13 @@
 #include <cstring>
 
 // X(name)
-#define LTGNN_BUGS(X)         \
-  X(adam_l2_by_row)           \
-  X(sample_chain_cut)         \
-  X(sample_columns_unwaited)  \
-  X(sample_draws_unwaited)    \
-  X(sample_round_blind)       \
-  X(sample_whole_warp)        \
+#define LTGNN_BUGS(X)       \
+  X(adam_l2_by_row)         \
+  X(sample_chain_cut)       \
+  X(sample_rounds_unwaited) \
+  X(sample_draws_unwaited)  \
+  X(sample_round_blind)     \
+  X(sample_whole_warp)      \
   X(step_memory_early)
 
 namespace ltgnn::emu {

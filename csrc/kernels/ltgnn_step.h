@@ -90,12 +90,12 @@ struct ImplicitGradient {
         kept(static_cast<S>(1.0 - p.alpha)),
         stored(p.faithful ? static_cast<S>(1.0 - p.c0) : S(1)) {}
 
-  // From dL/dout and, where there is one, h; V is a vector or a number. `memory` is what G is to hold.
+  // From dL/dout and, where has_h, h; V is a vector or a number. `memory` is what G is to hold.
   template <class V>
-  LTGNN_HD V operator()(V grad, const V* h, V& memory) const {
+  LTGNN_HD V operator()(V grad, bool has_h, V h, V& memory) const {
     const V d = rest * grad;
     V g = alpha * d;
-    if (h) g += kept * *h;
+    if (has_h) g += kept * h;
     memory = stored * g;
     return g - c0 * d;
   }
