@@ -13,9 +13,16 @@
 #include <cstring>
 
 // clang-format off
-#define LTGNN_BUGS(X)      \
+#define LTGNN_BUGS(X) \
+  X(adam_l2_by_row) \
   X(engine_missing_barrier) \
-  X(engine_plain_add)
+  X(engine_plain_add) \
+  X(sample_chain_cut) \
+  X(sample_draws_unwaited) \
+  X(sample_round_blind) \
+  X(sample_rounds_unwaited) \
+  X(sample_whole_warp) \
+  X(step_memory_early)
 // clang-format on
 
 namespace ltgnn::emu {

@@ -130,9 +130,6 @@ CASES = (
     ),
 )  # fmt: skip
 # Without a CUDA kernel so far.
-_CPU_ONLY = {
-    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_update_", "adam_",
-    "bpr_loss", "in_batch_softmax_loss",
-}  # fmt: skip
+_CPU_ONLY = {"bpr_loss", "in_batch_softmax_loss"}
 CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}
