@@ -15,8 +15,14 @@
 // clang-format off
 #define LTGNN_BUGS(X) \
   X(adam_l2_by_row) \
+  X(cusparse_other_buffer) \
+  X(edge_dot_unsummed) \
   X(engine_missing_barrier) \
   X(engine_plain_add) \
+  X(find_row_whole_warp) \
+  X(propagate_add_barrier) \
+  X(propagate_piece_short) \
+  X(propagate_slot_border) \
   X(sample_chain_cut) \
   X(sample_draws_unwaited) \
   X(sample_round_blind) \

@@ -35,7 +35,6 @@ SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, cons
   p.csr = csr_view(op, indptr, indices, x.size(0));
   check_same_device(op, "x", x, indptr, "indptr");
   p.type = dtype_code(op, "x", x);
-  LTGNN_CHECK(op, p.type != DType::kBFloat16, "x must be float32 or float64, got bfloat16");
   LTGNN_CHECK(op, x.is_contiguous(), "x must be contiguous");
   LTGNN_CHECK(op, fanout >= 0 && fanout <= kMaxFanout, "fanout must be in [0, ", kMaxFanout, "], got ",
               fanout);

@@ -18,7 +18,7 @@ from torch import Tensor
 from ltgnn.ops import reference
 
 FLOATS = (torch.float32, torch.float64)
-FLOATS_AND_BF16 = (*FLOATS, torch.bfloat16)
+FLOATS_AND_16_BITS = (*FLOATS, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ _PROPAGATE = OpCase(
     "propagate",
     inputs.propagate_with_transpose,
     reference.propagate,
-    dtypes=FLOATS_AND_BF16,
+    dtypes=FLOATS_AND_16_BITS,
     graphs=_EVERY,
     differentiable=("weight", "x", "x0"),
     twice_differentiable=True,
@@ -103,7 +103,7 @@ CASES = (
         differentiable=(), twice_differentiable=False, mutates=("out",),
     ),
     OpCase(
-        "edge_dot", inputs.edge_dot_inputs, reference.edge_dot, FLOATS_AND_BF16, _EVERY, ("g", "x"), True,
+        "edge_dot", inputs.edge_dot_inputs, reference.edge_dot, FLOATS_AND_16_BITS, _EVERY, ("g", "x"), True,
         rows_may_be_strided=("g", "x"),
     ),
     OpCase("sample_aggregate", inputs.sample_aggregate_inputs, reference.sample_aggregate, graphs=_EVERY),

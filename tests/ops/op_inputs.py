@@ -25,7 +25,7 @@ class Setting:
     full: bool = True  # every optional argument, or none
 
     def __str__(self) -> str:
-        short = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
+        short = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}
         parts = [self.graph, f"d{self.dim}", short[self.dtype], str(self.index)[6:]]
         return "-".join([*parts, "full" if self.full else "bare"])
 

@@ -110,15 +110,17 @@ def bad_number(name: str, values: list[float], pattern: str) -> list[Bad]:
     return [(to(name, lambda _, v=v: v), ValueError, pattern) for v in values]
 
 
-X_DTYPE: Bad = (
-    to("x", lambda t: t.half()),
-    ValueError,
-    "x must be float32, float64 or bfloat16, got float16",
-)
-NO_BF16: list[Bad] = [
-    (to("x", lambda t: t.bfloat16()), ValueError, "x must be float32 or float64, got bfloat16"),
+X_DTYPE: list[Bad] = [
+    (to("x", lambda t, dtype=dtype: t.to(dtype)), ValueError,
+     f"x must be float32, float64, bfloat16 or float16, got {name}")
+    for dtype, name in [(torch.int32, "int32"), (torch.complex64, "another dtype")]
+]  # fmt: skip
+X_FLOATS: list[Bad] = [
+    *((to("x", lambda t, dtype=dtype: t.to(dtype)), ValueError,
+       f"x must be float32 or float64, got {name}")
+      for dtype, name in [(torch.bfloat16, "bfloat16"), (torch.float16, "float16"), (torch.int64, "int64")]),
     (to("x", lambda t: t.t().contiguous().t()), ValueError, "x must be contiguous"),
-]
+]  # fmt: skip
 ALPHA = bad_number(
     "alpha", [-0.1, 1.1, float("nan")], r"alpha must be in \[0, 1\], got (-0.1|1.1|-?nan)"
 )
@@ -137,7 +139,7 @@ ADAM: list[Bad] = [
 C0 = bad_number("c0", [-0.1, 1.0, float("nan")], r"c0 must be in \[0, 1\), got")
 PROPAGATE: list[Bad] = [
     *bad_graph(), *bad_vector("weight", r"\d+"), *bad_vector("row_scale", "60"),
-    *bad_vector("col_scale", "60"), *bad_table("x0", "60 "), *ALPHA, X_DTYPE, NOT_SQUARE,
+    *bad_vector("col_scale", "60"), *bad_table("x0", "60 "), *ALPHA, *X_DTYPE, NOT_SQUARE,
     (to("x", lambda t: t[0]), ValueError, r"x must be 2-D \[num_cols, dim\], got 1-D \[8\]"),
     (to("x", lambda t: t[None]), ValueError, "x must be 2-D .*got 3-D"),
 ]  # fmt: skip
@@ -159,13 +161,13 @@ BAD: dict[str, list[Bad]] = {
     ],
     "edge_dot": [
         *bad_graph(), *bad_vector("row_scale", "60"), *bad_vector("col_scale", "60"),
-        *bad_table("g", "60 "), X_DTYPE,
+        *bad_table("g", "60 "), *X_DTYPE,
         (to("x", lambda t: t[0]), ValueError, "x must be 2-D .*got 1-D"),
     ],
     "sample_aggregate": [
         *bad_graph(), *bad_vector("row_scale", "60"), *bad_vector("col_scale", "60"),
         *bad_ids("rows"), *bad_table("history", "60 "), *bad_table("history_sum", "60 "),
-        *bad_table("second", "60 "), *FANOUT, *NO_BF16, X_DTYPE, NOT_SQUARE,
+        *bad_table("second", "60 "), *FANOUT, *X_FLOATS, NOT_SQUARE,
     ],
     "sample_neighbors": [*bad_graph(), *bad_ids("rows"), *FANOUT],
     "negative_sample": [
@@ -188,12 +190,12 @@ BAD: dict[str, list[Bad]] = {
         (to("param", lambda t: t.bfloat16()), ValueError, "param must be float32 or float64, got bfloat16"),
     ],
     "bpr_loss": [
-        *bad_ids("users"), *bad_ids("items"), *bad_ids("negatives"), *NO_BF16, X_DTYPE,
+        *bad_ids("users"), *bad_ids("items"), *bad_ids("negatives"), *X_FLOATS,
         (to("items", lambda t: t[:-1]), ValueError, "items must have 130 elements in axis 0"),
         (to("negatives", lambda t: t[:-1]), ValueError, "negatives must have 130 elements in axis 0"),
     ],
     "in_batch_softmax_loss": [
-        *bad_ids("users"), *bad_ids("items"), *NO_BF16, X_DTYPE,
+        *bad_ids("users"), *bad_ids("items"), *X_FLOATS,
         (to("items", lambda t: t[:-1]), ValueError, "items must have 130 elements in axis 0"),
         *bad_number("tau", [0.0, -1.0, float("nan")], "tau must be positive"),
         *bad_number("exponent", [float("nan"), float("inf")], "exponent must be"),
