@@ -6,6 +6,7 @@
 
 #include "core/csr.h"
 #include "core/fault.h"
+#include "core/slack_rows.h"
 
 namespace ltgnn::cuda {
 
@@ -41,6 +42,21 @@ __device__ inline void report_index(const FaultSink& sink, const CsrView& csr, i
   const int64_t value = csr.index_type == DType::kInt32 ? static_cast<const int32_t*>(csr.indices)[edge]
                                                         : static_cast<const int64_t*>(csr.indices)[edge];
   report(sink, FaultKind::kIndex, IdName::kRows, edge, value, row, csr.num_cols);
+}
+
+// A graph with slack: this row lies outside the pool.
+__device__ inline void report_row_range(const FaultSink& sink, const SlackRowsView& rows, int64_t row) {
+  report(sink, FaultKind::kRowRange, IdName::kRows, row, rows.begin[row], rows.degree[row], rows.capacity);
+}
+
+// The index `value` at place `at` of the pool, in row `row`, is no row, or is below the one before it.
+__device__ inline void report_index(const FaultSink& sink, const SlackRowsView& rows, int64_t at, int64_t value,
+                                    int64_t row) {
+  report(sink, FaultKind::kIndex, IdName::kRows, at, value, row, rows.num_rows);
+}
+__device__ inline void report_order(const FaultSink& sink, int64_t at, int64_t value, int64_t row,
+                                    int64_t before) {
+  report(sink, FaultKind::kOrder, IdName::kRows, at, value, row, before);
 }
 
 // Both ends of indptr; one thread of a launch looks.

@@ -12,6 +12,7 @@
 #include "core/fault.h"
 #include "kernels/edge_dot.h"
 #include "kernels/propagate.h"
+#include "kernels/push.h"
 
 namespace ltgnn::cuda {
 
@@ -34,6 +35,10 @@ void synchronize(void* stream);
 
 void propagate(const PropagateParams& params, const Launch& at);
 void edge_dot(const EdgeDotParams& params, const Launch& at);
+void push_residual(const PushResidualParams& params, const Launch& at);
+// Waits for the stream once a round: how much a round has to do is known from the one before. It cannot be
+// captured into a CUDA graph.
+void push(const PushParams& params, const Launch& at);
 
 // out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
 struct SpmmParams {
