@@ -29,8 +29,7 @@ inline int64_t push_residual(const PushResidualParams& p, const Parallel& parall
         if (row < 0 || row >= p.graph.num_rows || !valid_row(p.graph, row)) return false;
         bool good = true;
         for_each_tile<T>(p.dim, [&]<class TileType>(int64_t column) {
-          good =
-              good && push_residual_row<TileType, T, Index>(p, row, column, SquareRoot{}) < 0;
+          good = good && push_residual_row<TileType, T, Index>(p, row, column, SquareRoot{}) < 0;
         });
         return good;
       });
@@ -184,7 +183,8 @@ class Push {
     const int64_t wanted = edges * p_.dim / kOperationsPerTask + 2;
     cut(threads.num_threads <= 1 ? 1 : wanted < kMaxTasks ? wanted : kMaxTasks);
     if (num_tasks_ > 1) split_.resize(count * (num_tasks_ + 1));
-    const int64_t malformed = for_each_target(count, edges / count, threads, [&](int64_t k) { return inspect(k); });
+    const int64_t malformed =
+        for_each_target(count, edges / count, threads, [&](int64_t k) { return inspect(k); });
     if (malformed >= 0) return frontier_[malformed];
     delta_.resize(count * p_.dim);
     for_each_target(count, 3 * p_.dim, threads, [&](int64_t k) {

@@ -50,8 +50,8 @@ __device__ inline void report_row_range(const FaultSink& sink, const SlackRowsVi
 }
 
 // The index `value` at place `at` of the pool, in row `row`, is no row, or is below the one before it.
-__device__ inline void report_index(const FaultSink& sink, const SlackRowsView& rows, int64_t at, int64_t value,
-                                    int64_t row) {
+__device__ inline void report_index(const FaultSink& sink, const SlackRowsView& rows, int64_t at,
+                                    int64_t value, int64_t row) {
   report(sink, FaultKind::kIndex, IdName::kRows, at, value, row, rows.num_rows);
 }
 __device__ inline void report_order(const FaultSink& sink, int64_t at, int64_t value, int64_t row,

@@ -15,7 +15,11 @@
 // clang-format off
 #define LTGNN_BUGS(X)      \
   X(engine_missing_barrier) \
-  X(engine_plain_add)
+  X(engine_plain_add)       \
+  X(push_late_row)          \
+  X(push_past_the_end)      \
+  X(push_scan_unwaited)     \
+  X(push_whole_warp)
 // clang-format on
 
 namespace ltgnn::emu {

@@ -6,28 +6,27 @@
 //
 //   R = alpha F + (1 - alpha) P Y - Y                                            (push_residual_)
 //
-// A node without edges has an empty row of P, D = 1 and so y = z = alpha e0, as `propagate` has it. Edge (u, v)
-// enters rows u and v of P and F only, so only R_u and R_v change: O((deg u + deg v) dim). Then, while some row
-// has max |R_j| > tol, rounds of pushes over all such rows (the frontier) at once:
+// A node without edges has an empty row of P, D = 1 and so y = z = alpha e0, as `propagate` has it. Edge (u,
+// v) enters rows u and v of P and F only, so only R_u and R_v change: O((deg u + deg v) dim). Then, while
+// some row has max |R_j| > tol, rounds of pushes over all such rows (the frontier) at once:
 //
 //   Y_j += R_j;   R_i += (1 - alpha) / D_i R_j for each neighbour i of j;   R_j = 0        (push_)
 //
-// which keeps the equation for R. The rows of P sum to at most 1, so |Y - Y*| <= max |R| / alpha <= tol / alpha
-// in every entry. Each push of row j lowers sum_i D_i |R_i|_1 by at least alpha D_j tol: the edges walked are
-// at most sum_i D_i |R_i|_1 / (alpha tol), whatever the size of the graph. (Andersen, Chung and Lang, "Local
-// graph partitioning using PageRank vectors", FOCS 2006; AGP, Wang et al., KDD 2021; InstantGNN, Zheng et al.,
-// KDD 2022, arXiv 2206.01379.)
+// which keeps the equation for R. The rows of P sum to at most 1, so |Y - Y*| <= max |R| / alpha <= tol /
+// alpha in every entry. Each push of row j lowers sum_i D_i |R_i|_1 by at least alpha D_j tol: the edges
+// walked are at most sum_i D_i |R_i|_1 / (alpha tol), whatever the size of the graph. (Andersen, Chung and
+// Lang, "Local graph partitioning using PageRank vectors", FOCS 2006; AGP, Wang et al., KDD 2021; InstantGNN,
+// Zheng et al., KDD 2022, arXiv 2206.01379.)
 //
 // What a target gets in one round is added in the order of the pushed rows' numbers, on every backend and for
-// any number of threads. Rounding: R drifts from the equation by some roundings of R's own size for each push,
-// so it is recomputed (push_residual_ on all rows) now and then.
+// any number of threads. Rounding: R drifts from the equation by some roundings of R's own size for each
+// push, so it is recomputed (push_residual_ on all rows) now and then.
 //
 // Bytes per edge walked: 2 dim sizeof(R) read and written, dim sizeof(R) of the pushed row from cache, one
 // index, one degree.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include "core/macros.h"
 #include "core/slack_rows.h"
@@ -60,7 +59,8 @@ struct PushOutput {
 
 struct PushParams {
   SlackRowsView graph;
-  const int64_t* rows = nullptr;  // [num_candidates], where a residual may be above tol; any order, repetitions
+  const int64_t* rows =
+      nullptr;  // [num_candidates], where a residual may be above tol; any order, repetitions
   int64_t num_candidates = 0;
   void* y = nullptr;         // [num_rows, dim]
   void* residual = nullptr;  // [num_rows, dim]
@@ -134,7 +134,8 @@ constexpr unsigned kOverTol = 1, kNotFinite = 2;
 template <class T>
 LTGNN_HD unsigned residual_state(T value, T tol) {
   const T size = value < T(0) ? -value : value;
-  return (size > tol ? kOverTol : 0u) | (size <= std::numeric_limits<T>::max() ? 0u : kNotFinite);
+  const bool finite = size - size == T(0);
+  return (size > tol ? kOverTol : 0u) | (finite ? 0u : kNotFinite);
 }
 
 }  // namespace ltgnn
