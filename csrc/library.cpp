@@ -62,6 +62,20 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "adam_(Tensor(a!) param, Tensor(b!) m, Tensor(c!) v, Tensor grad, Tensor? rows, Tensor? l2, int step, "
       "float lr, "
       "float beta1, float beta2, float eps) -> ()");
+  // Incremental solution of Z = (1 - alpha) A Z + alpha E0 in y = D^-1/2 Z (csrc/kernels/push.h). row_begin,
+  // degree [N] int64 and indices [pool] describe the rows of a symmetric graph, each sorted; tables [N, D].
+  // The residual of y, exactly, in rows [T] int64 (None: in all).
+  m.def(
+      "push_residual_(Tensor row_begin, Tensor degree, Tensor indices, Tensor e0, Tensor y, Tensor(a!) "
+      "residual, "
+      "Tensor? rows, float alpha, bool self_loops) -> ()");
+  // Rounds of pushes from those of rows [T] int64 whose residual is above tol
+  //   -> (rows pushed, sorted [P] int64; rows still above tol, sorted [Q] int64; on the CPU: rounds, pushes
+  //   and whether it converged [3] int64)
+  m.def(
+      "push_(Tensor row_begin, Tensor degree, Tensor indices, Tensor(a!) y, Tensor(b!) residual, Tensor "
+      "rows, "
+      "float alpha, float tol, int max_rounds, int max_pushes, bool self_loops) -> (Tensor, Tensor, Tensor)");
   // Mean loss over the batch and its gradient for x [R, D]; users, items, negatives [B] int64 row numbers of
   // x
   //   -> (loss [] float64, dL/dx [R, D])

@@ -11,6 +11,7 @@
 #include "cpu/kernels.h"
 #include "cpu/ltgnn_step.h"
 #include "cpu/propagate.h"
+#include "cpu/push.h"
 #include "cpu/sample_aggregate.h"
 
 namespace ltgnn {
@@ -27,6 +28,8 @@ inline CpuKernels make_table(const char* name) {
   table.ltgnn_forward = ltgnn_forward;
   table.ltgnn_update = ltgnn_update;
   table.adam = adam;
+  table.push_residual = push_residual;
+  table.push = push;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
   return table;

@@ -16,6 +16,7 @@
 #include "kernels/negative_sample.h"
 #include "kernels/propagate.h"
 #include "kernels/sample_aggregate.h"
+#include "kernels/push.h"
 
 namespace ltgnn::cuda {
 
@@ -44,6 +45,10 @@ void negative_sample(const NegativeSampleParams& params, const Launch& at);
 void adam(const AdamParams& params, const Launch& at);
 void ltgnn_forward(const LtgnnForwardParams& params, const Launch& at);
 void ltgnn_update(const LtgnnUpdateParams& params, const Launch& at);
+void push_residual(const PushResidualParams& params, const Launch& at);
+// Waits for the stream once a round: how much a round has to do is known from the one before. It cannot be
+// captured into a CUDA graph.
+void push(const PushParams& params, const Launch& at);
 
 // out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
 struct SpmmParams {

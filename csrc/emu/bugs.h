@@ -23,6 +23,10 @@
   X(propagate_add_barrier) \
   X(propagate_piece_short) \
   X(propagate_slot_border) \
+  X(push_late_row) \
+  X(push_past_the_end) \
+  X(push_scan_unwaited) \
+  X(push_whole_warp) \
   X(sample_chain_cut) \
   X(sample_draws_unwaited) \
   X(sample_round_blind) \

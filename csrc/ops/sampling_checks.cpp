@@ -2,12 +2,13 @@
 
 namespace ltgnn {
 
-void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x) {
+void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x,
+                 const char* x_name) {
   check_dim(op, name, table, 2, "[num_nodes, dim]");
   check_dtype(op, name, table, x.scalar_type());
   check_size(op, name, table, 0, num_rows);
   check_size(op, name, table, 1, x.size(1));
-  check_same_device(op, name, table, x, "x");
+  check_same_device(op, name, table, x, x_name);
   LTGNN_CHECK(op, table.is_contiguous(), name, " must be contiguous");
 }
 
@@ -18,10 +19,11 @@ const void* optional_table(const char* op, const char* name, const OptionalTenso
   return table->const_data_ptr();
 }
 
-const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x) {
+const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x,
+                         const char* x_name) {
   check_dim(op, name, ids, 1, "");
   check_dtype(op, name, ids, ScalarType::Long);
-  check_same_device(op, name, ids, x, "x");
+  check_same_device(op, name, ids, x, x_name);
   LTGNN_CHECK(op, ids.is_contiguous(), name, " must be contiguous");
   return ids.const_data_ptr<int64_t>();
 }
