@@ -29,7 +29,9 @@ INT32_MAX, INT64_MIN, INT64_MAX = 2**31 - 1, -(2**63), 2**63 - 1
 # The twin costs too much where a list of items is malformed only in ways that the contract leaves
 # to the caller (sorted, distinct, in range); the answer must then still be a possible item number.
 TRUSTED_LISTS = {"negative_sample"}
-SAMPLERS = {"sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_"}
+SAMPLERS = {
+    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_bpr_step_",
+}  # fmt: skip
 DISTINCT_ROWS = {"ltgnn_forward_", "ltgnn_update_", "adam_"}  # else the result is left open
 
 
@@ -224,7 +226,8 @@ def run(name: str, seed: int, calls: int, log: str) -> dict[str, Any]:
              for dtype in case.dtypes for index in (torch.int32, torch.int64)
              for full in (True, False)]  # fmt: skip
     for base in bases if case.name in SAMPLERS else []:  # the twin is slow: few rows will do
-        base.update({ids: base[ids][:15] for ids in ("rows", "users") if ids in base})
+        lists = ("rows", "users", "items", "negatives")
+        base.update({ids: base[ids][:15] for ids in lists if ids in base})
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []
     with open(log, "r+b", buffering=0) as last:
