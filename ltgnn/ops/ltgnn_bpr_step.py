@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import SupportsCsr
-from ltgnn.ops.fake import require_one_device
 from ltgnn.ops.ltgnn_step import LtgnnTables
+from ltgnn.ops.registration import register_fake, require_one_device
 
 
 def ltgnn_bpr_step_(
@@ -83,7 +83,7 @@ def ltgnn_bpr_step_(
     return loss
 
 
-@torch.library.register_fake("ltgnn::ltgnn_bpr_step_")
+@register_fake("ltgnn_bpr_step_")
 def _(indptr: Tensor, indices: Tensor, scale: Any, users: Tensor, items: Tensor,
       negatives: Tensor, e0: Tensor, *others: Any) -> Tensor:  # fmt: skip
     require_one_device(
