@@ -57,6 +57,13 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "Tensor(d!)? g, "
       "Tensor(e!)? delta, Tensor? l2, float alpha, float c0, bool faithful, int step, float lr, float beta1, "
       "float beta2, float eps) -> ()");
+  // One training step with BPR on triples of nodes [B] int64: forward, loss and update of their distinct
+  // rows, tables [N, D]. counter [1] int64: steps done; with `seed` it seeds the sampling -> loss [] float64
+  m.def(
+      "ltgnn_bpr_step_(Tensor indptr, Tensor indices, Tensor? scale, Tensor users, Tensor items, Tensor "
+      "negatives, Tensor(a!) e0, Tensor(b!)? z, Tensor(c!) delta, Tensor history_sum, Tensor(d!)? g, "
+      "Tensor(e!) m, Tensor(f!) v, Tensor(g!) counter, float alpha, float c0, int fanout, int seed, "
+      "bool self_loops, float l2, bool faithful, float lr, float beta1, float beta2, float eps) -> Tensor");
   // Adam on distinct rows [T] int64 of param [N, D] (None: on all), grad [T, D], l2 [T]?
   m.def(
       "adam_(Tensor(a!) param, Tensor(b!) m, Tensor(c!) v, Tensor grad, Tensor? rows, Tensor? l2, int step, "

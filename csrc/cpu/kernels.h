@@ -8,6 +8,7 @@
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
 #include "kernels/losses.h"
+#include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
 #include "kernels/propagate.h"
@@ -28,6 +29,7 @@ struct CpuKernels {
   int64_t (*negative_sample)(const NegativeSampleParams&, const Parallel&);
   int64_t (*ltgnn_forward)(const LtgnnForwardParams&, const Parallel&);
   int64_t (*ltgnn_update)(const LtgnnUpdateParams&, const Parallel&);
+  int64_t (*ltgnn_bpr_step)(const LtgnnBprStepParams&, const Parallel&);
   int64_t (*adam)(const AdamParams&, const Parallel&);
   int64_t (*push_residual)(const PushResidualParams&, const Parallel&);
   // Also: num_candidates + the number of a malformed row that was to be pushed.

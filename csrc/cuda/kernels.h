@@ -12,6 +12,7 @@
 #include "core/fault.h"
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
+#include "kernels/losses.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
 #include "kernels/propagate.h"
@@ -39,6 +40,7 @@ void synchronize(void* stream);
 
 void propagate(const PropagateParams& params, const Launch& at);
 void edge_dot(const EdgeDotParams& params, const Launch& at);
+void bpr_loss(const LossParams& params, const Launch& at);
 void sample_aggregate(const SampleAggregateParams& params, const Launch& at);
 void sample_neighbors(const SampleNeighborsParams& params, const Launch& at);
 void negative_sample(const NegativeSampleParams& params, const Launch& at);

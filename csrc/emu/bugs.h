@@ -17,6 +17,9 @@
   X(adam_l2_by_row) \
   X(cusparse_other_buffer) \
   X(edge_dot_unsummed) \
+  X(bpr_key_bits) \
+  X(bpr_loss_barrier) \
+  X(bpr_run_bound) \
   X(engine_missing_barrier) \
   X(engine_plain_add) \
   X(find_row_whole_warp) \

@@ -15,7 +15,7 @@ from ops import op_inputs as inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
-from ltgnn.ops import reference
+from ltgnn.ops import reference, reference_step
 
 FLOATS = (torch.float32, torch.float64)
 FLOATS_AND_16_BITS = (*FLOATS, torch.bfloat16, torch.float16)
@@ -122,6 +122,10 @@ CASES = (
         "ltgnn_update_", inputs.update_inputs, reference.ltgnn_update_,
         mutates=("e0", "m", "v", "g", "delta"),
     ),
+    OpCase(
+        "ltgnn_bpr_step_", inputs.bpr_step_inputs, reference_step.ltgnn_bpr_step_,
+        mutates=("e0", "z", "delta", "g", "m", "v", "counter"),
+    ),
     OpCase("adam_", inputs.adam_inputs, reference.adam_, mutates=("param", "m", "v")),
     OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
     OpCase(
@@ -130,6 +134,6 @@ CASES = (
     ),
 )  # fmt: skip
 # Without a CUDA kernel so far.
-_CPU_ONLY = {"bpr_loss", "in_batch_softmax_loss"}
+_CPU_ONLY = {"in_batch_softmax_loss", "ltgnn_bpr_step_"}
 CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}

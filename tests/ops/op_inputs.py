@@ -184,6 +184,21 @@ def update_inputs(setting: Setting) -> Arguments:
     }
 
 
+def bpr_step_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    forward = forward_inputs(setting)
+    ids = {name: make.ids(40, nodes) for name in ("users", "items", "negatives")}
+    adam = {name: value for name, value in _ADAM.items() if name != "step"}
+    return {
+        **{name: forward[name] for name in ("indptr", "indices", "scale")}, **ids,
+        **{name: forward[name] for name in ("e0", "z", "delta", "history_sum", "g")},
+        "m": make.table(nodes), "v": make.table(nodes).abs(), "counter": torch.tensor([3]),
+        **{name: forward[name] for name in ("alpha", "c0", "fanout", "seed", "self_loops")},
+        "l2": 0.1 if setting.full else 0.0, "faithful": setting.full, **adam,
+    }  # fmt: skip
+
+
 def adam_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     nodes = make.graph.num_rows
