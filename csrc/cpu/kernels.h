@@ -12,6 +12,7 @@
 #include "kernels/negative_sample.h"
 #include "kernels/propagate.h"
 #include "kernels/sample_aggregate.h"
+#include "kernels/topk.h"
 
 namespace ltgnn {
 
@@ -30,6 +31,7 @@ struct CpuKernels {
   int64_t (*adam)(const AdamParams&, const Parallel&);
   int64_t (*bpr_loss)(const LossParams&, const Parallel&);
   int64_t (*in_batch_softmax_loss)(const LossParams&, const Parallel&);
+  int64_t (*topk)(const TopkParams&, const Parallel&);
 };
 
 const CpuKernels& cpu_kernels_baseline();

@@ -12,6 +12,7 @@
 #include "cpu/ltgnn_step.h"
 #include "cpu/propagate.h"
 #include "cpu/sample_aggregate.h"
+#include "cpu/topk.h"
 
 namespace ltgnn {
 namespace LTGNN_ISA {
@@ -29,6 +30,7 @@ inline CpuKernels make_table(const char* name) {
   table.adam = adam;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
+  table.topk = topk;
   return table;
 }
 
