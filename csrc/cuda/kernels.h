@@ -11,6 +11,7 @@
 #include "core/dtype.h"
 #include "core/fault.h"
 #include "kernels/edge_dot.h"
+#include "kernels/losses.h"
 #include "kernels/propagate.h"
 
 namespace ltgnn::cuda {
@@ -34,6 +35,7 @@ void synchronize(void* stream);
 
 void propagate(const PropagateParams& params, const Launch& at);
 void edge_dot(const EdgeDotParams& params, const Launch& at);
+void bpr_loss(const LossParams& params, const Launch& at);
 
 // out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
 struct SpmmParams {

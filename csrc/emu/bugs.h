@@ -12,7 +12,10 @@
 #include <cstring>
 
 // X(name)
-#define LTGNN_BUGS(X)
+#define LTGNN_BUGS(X) \
+  X(bpr_key_bits)     \
+  X(bpr_loss_barrier) \
+  X(bpr_run_bound)
 
 namespace ltgnn::emu {
 
