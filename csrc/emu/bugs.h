@@ -3,7 +3,8 @@
 //   LTGNN_EMU_BUG=<name> <a test program>
 //
 // A kernel writes `LTGNN_PLANTED(name) ? wrong : right`. In a real build LTGNN_PLANTED is the constant false.
-// tests/emu/test_planted.py runs each bug; csrc/emu/README.md lists what found it.
+// csrc/emu/bugs.txt says for each which test must find it, in which build and with what words; CMake makes a
+// test of every line, which fails where the bug is not found.
 #pragma once
 
 #if defined(LTGNN_EMULATED)
@@ -11,11 +12,14 @@
 #include <cstdlib>
 #include <cstring>
 
-// X(name)
-#define LTGNN_BUGS(X) \
-  X(bpr_key_bits)     \
-  X(bpr_loss_barrier) \
-  X(bpr_run_bound)
+// clang-format off
+#define LTGNN_BUGS(X)      \
+  X(bpr_key_bits)           \
+  X(bpr_loss_barrier)       \
+  X(bpr_run_bound)          \
+  X(engine_missing_barrier) \
+  X(engine_plain_add)
+// clang-format on
 
 namespace ltgnn::emu {
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import Csr
+from ltgnn.ops.registration import register_fake
 
 
 def propagate_cusparse(
@@ -41,6 +42,6 @@ def propagate_cusparse(
     return result
 
 
-@torch.library.register_fake("ltgnn::propagate_cusparse")
+@register_fake("propagate_cusparse")
 def _(indptr: Tensor, indices: Tensor, weight: Tensor, x: Tensor, x0: Any, alpha: float) -> Tensor:
     return x.new_empty((indptr.shape[0] - 1, x.shape[1]))

@@ -238,7 +238,7 @@ def run(name: str, seed: int, calls: int, log: str) -> dict[str, Any]:
             if public:
                 function, arguments = public_call(arguments, rng)
             try:
-                got = function(**arguments) if public else case.native(arguments)
+                got = function(**arguments) if public else case.call(case.op, arguments)
             except REFUSALS as error:
                 outcomes[type(error).__name__] += 1
                 continue

@@ -43,6 +43,7 @@ class OpCase:
     mutates: tuple[str, ...] = ()
     rows_may_be_strided: tuple[str, ...] = ()
     has_dim: bool = True  # the result depends on dim and dtype
+    backends: tuple[str, ...] = ("cpu", "emu", "cuda")
 
     @property
     def op(self) -> Any:
@@ -55,9 +56,6 @@ class OpCase:
         result = function(**own)
         results = [] if result is None else [result] if isinstance(result, Tensor) else [*result]
         return results + [own[name] for name in self.mutates if own[name] is not None]
-
-    def native(self, arguments: Arguments) -> list[Tensor]:
-        return self.call(self.op, arguments)
 
     def plain(self, arguments: Arguments, dtype: torch.dtype | None = None) -> list[Tensor]:
         """The twin's answer, computed in `dtype`."""
@@ -131,4 +129,10 @@ CASES = (
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
 )  # fmt: skip
+# Without a CUDA kernel so far.
+_CPU_ONLY = {
+    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_update_", "adam_",
+    "bpr_loss", "in_batch_softmax_loss",
+}  # fmt: skip
+CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}
