@@ -13,6 +13,7 @@
 #include "kernels/edge_dot.h"
 #include "kernels/losses.h"
 #include "kernels/propagate.h"
+#include "kernels/topk.h"
 
 namespace ltgnn::cuda {
 
@@ -36,6 +37,8 @@ void synchronize(void* stream);
 void propagate(const PropagateParams& params, const Launch& at);
 void edge_dot(const EdgeDotParams& params, const Launch& at);
 void bpr_loss(const LossParams& params, const Launch& at);
+void in_batch_softmax_loss(const LossParams& params, const Launch& at);
+void topk(const TopkParams& params, const Launch& at);
 
 // out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
 struct SpmmParams {

@@ -18,7 +18,18 @@
   X(bpr_loss_barrier)       \
   X(bpr_run_bound)          \
   X(engine_missing_barrier) \
-  X(engine_plain_add)
+  X(engine_plain_add)       \
+  X(softmax_diagonal)       \
+  X(softmax_merge_lanes)    \
+  X(softmax_row_end)        \
+  X(softmax_weights_barrier) \
+  X(tile_barrier)           \
+  X(topk_capacity)          \
+  X(topk_checked)           \
+  X(topk_merge_order)       \
+  X(topk_plain_count)       \
+  X(topk_sort_barrier)      \
+  X(topk_split_end)
 // clang-format on
 
 namespace ltgnn::emu {
