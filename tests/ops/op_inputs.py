@@ -211,3 +211,18 @@ def softmax_inputs(setting: Setting) -> Arguments:
     arguments = bpr_inputs(setting)
     del arguments["negatives"]
     return {**arguments, "tau": 0.2, "exponent": 1.3 if setting.full else 1.0}
+
+
+def topk_inputs(setting: Setting) -> Arguments:
+    """Small integers: every score is exact, so that ties are real and ids well-defined."""
+    make = _Maker(setting)
+    graph = make.graph
+    rows = min(graph.num_rows, 80)
+    indptr = graph.indptr[: rows + 1]
+    return {
+        "queries": (2 * make.table(rows)).round(),
+        "items": (2 * make.table(graph.num_cols)).round(),
+        "k": 20,
+        "indptr": make.optional(indptr),
+        "indices": make.optional(graph.indices[: int(indptr[-1])]),
+    }
