@@ -8,23 +8,20 @@
 namespace ltgnn {
 namespace {
 
-void check_embeddings(const char* op, const char* name, const Tensor& table, const char* meaning) {
-  check_dim(op, name, table, 2, meaning);
-  const DType type = dtype_code(op, name, table);
-  LTGNN_CHECK(op, type != DType::kBFloat16, name, " must be float32 or float64, got bfloat16");
-  LTGNN_CHECK(op, table.is_contiguous(), name, " must be contiguous");
-}
-
 std::tuple<Tensor, Tensor> topk(const Tensor& queries, const Tensor& items, int64_t k,
                                 const OptionalTensor& indptr, const OptionalTensor& indices) {
   constexpr const char* kOp = "topk";
-  check_embeddings(kOp, "queries", queries, "[num_queries, dim]");
-  check_embeddings(kOp, "items", items, "[num_items, dim]");
+  TopkParams p;
+  check_dim(kOp, "queries", queries, 2, "[num_queries, dim]");
+  p.type = dtype_code(kOp, "queries", queries);
+  LTGNN_CHECK(kOp, p.type != DType::kBFloat16, "queries must be float32 or float64, got bfloat16");
+  LTGNN_CHECK(kOp, queries.is_contiguous(), "queries must be contiguous");
+  check_dim(kOp, "items", items, 2, "[num_items, dim]");
   check_dtype(kOp, "items", items, queries.scalar_type());
   check_same_device(kOp, "items", items, queries, "queries");
   check_size(kOp, "items", items, 1, queries.size(1));
+  LTGNN_CHECK(kOp, items.is_contiguous(), "items must be contiguous");
   LTGNN_CHECK(kOp, k >= 1, "k must be at least 1, got ", k);
-  TopkParams p;
   p.num_queries = queries.size(0);
   p.num_items = items.size(0);
   LTGNN_CHECK(kOp, p.num_items <= INT32_MAX, "items must have at most ", INT32_MAX, " rows, got ",
@@ -36,7 +33,6 @@ std::tuple<Tensor, Tensor> topk(const Tensor& queries, const Tensor& items, int6
     check_same_device(kOp, "indptr", *indptr, queries, "queries");
     check_size(kOp, "indptr", *indptr, 0, p.num_queries + 1);
   }
-  p.type = dtype_code(kOp, "queries", queries);
   p.queries = queries.const_data_ptr();
   p.items = items.const_data_ptr();
   p.dim = queries.size(1);
