@@ -14,6 +14,7 @@
 #include "kernels/propagate.h"
 #include "kernels/push.h"
 #include "kernels/sample_aggregate.h"
+#include "kernels/topk.h"
 
 namespace ltgnn {
 
@@ -36,6 +37,7 @@ struct CpuKernels {
   int64_t (*push)(const PushParams&, const Parallel&);
   int64_t (*bpr_loss)(const LossParams&, const Parallel&);
   int64_t (*in_batch_softmax_loss)(const LossParams&, const Parallel&);
+  int64_t (*topk)(const TopkParams&, const Parallel&);
 };
 
 const CpuKernels& cpu_kernels_baseline();

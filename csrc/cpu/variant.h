@@ -14,6 +14,7 @@
 #include "cpu/propagate.h"
 #include "cpu/push.h"
 #include "cpu/sample_aggregate.h"
+#include "cpu/topk.h"
 
 namespace ltgnn {
 namespace LTGNN_ISA {
@@ -34,6 +35,7 @@ inline CpuKernels make_table(const char* name) {
   table.push = push;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
+  table.topk = topk;
   return table;
 }
 

@@ -16,8 +16,9 @@
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
 #include "kernels/propagate.h"
-#include "kernels/sample_aggregate.h"
 #include "kernels/push.h"
+#include "kernels/sample_aggregate.h"
+#include "kernels/topk.h"
 
 namespace ltgnn::cuda {
 
@@ -51,6 +52,8 @@ void push_residual(const PushResidualParams& params, const Launch& at);
 // Waits for the stream once a round: how much a round has to do is known from the one before. It cannot be
 // captured into a CUDA graph.
 void push(const PushParams& params, const Launch& at);
+void in_batch_softmax_loss(const LossParams& params, const Launch& at);
+void topk(const TopkParams& params, const Launch& at);
 
 // out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
 struct SpmmParams {

@@ -132,8 +132,9 @@ CASES = (
         "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
+    OpCase("topk", inputs.topk_inputs, reference.topk, graphs=_EVERY),
 )  # fmt: skip
 # Without a CUDA kernel so far.
-_CPU_ONLY = {"in_batch_softmax_loss", "ltgnn_bpr_step_"}
+_CPU_ONLY = {"ltgnn_bpr_step_"}
 CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}

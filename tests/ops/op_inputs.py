@@ -25,7 +25,12 @@ class Setting:
     full: bool = True  # every optional argument, or none
 
     def __str__(self) -> str:
-        short = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}
+        short = {
+            torch.float32: "f32",
+            torch.float64: "f64",
+            torch.bfloat16: "bf16",
+            torch.float16: "f16",
+        }
         parts = [self.graph, f"d{self.dim}", short[self.dtype], str(self.index)[6:]]
         return "-".join([*parts, "full" if self.full else "bare"])
 
@@ -226,3 +231,18 @@ def softmax_inputs(setting: Setting) -> Arguments:
     arguments = bpr_inputs(setting)
     del arguments["negatives"]
     return {**arguments, "tau": 0.2, "exponent": 1.3 if setting.full else 1.0}
+
+
+def topk_inputs(setting: Setting) -> Arguments:
+    """Small integers: every score is exact, so that ties are real and ids well-defined."""
+    make = _Maker(setting)
+    graph = make.graph
+    rows = min(graph.num_rows, 80)
+    indptr = graph.indptr[: rows + 1]
+    return {
+        "queries": (2 * make.table(rows)).round(),
+        "items": (2 * make.table(graph.num_cols)).round(),
+        "k": 20,
+        "indptr": make.optional(indptr),
+        "indices": make.optional(graph.indices[: int(indptr[-1])]),
+    }
