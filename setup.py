@@ -108,6 +108,7 @@ SUMMARY = {
     "cuda": PLAN.build,
     "cuda_reason": PLAN.reason,
     "cuda_architectures": os.environ.get("TORCH_CUDA_ARCH_LIST") if PLAN.build else None,
+    "nvcc": PLAN.nvcc,
 }
 
 if __name__ == "__main__":

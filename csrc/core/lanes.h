@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "core/macros.h"
 #include "core/scalar.h"
@@ -113,6 +114,35 @@ LTGNN_HD void store_lanes(BFloat16* p, FloatLanes x) {
   const HalfLanes half = __builtin_convertvector((rounded & ~is_nan) | (quiet & is_nan), HalfLanes);
   std::memcpy(p, &half, sizeof(half));
 }
+
+// A comparison's result as bytes, 0 or -1 each, in words: `kWords` of them, of 8 elements.
+typedef int8_t FloatMaskBytes __attribute__((vector_size(LTGNN_VECTOR_BYTES / 4)));
+typedef int8_t DoubleMaskBytes __attribute__((vector_size(LTGNN_VECTOR_BYTES / 8)));
+template <class Acc>
+struct MaskBytes {
+  using Bytes = std::conditional_t<sizeof(Acc) == 4, FloatMaskBytes, DoubleMaskBytes>;
+  static constexpr int kWords = (sizeof(Bytes) + 7) / 8;
+  uint64_t words[kWords] = {};
+
+  template <class Mask>
+  explicit LTGNN_HD MaskBytes(Mask mask) {
+    static_assert(sizeof(Mask) == LTGNN_VECTOR_BYTES);
+    const Bytes bytes = __builtin_convertvector(mask, Bytes);
+    std::memcpy(words, &bytes, sizeof(bytes));
+  }
+  LTGNN_HD bool any() const {
+    uint64_t all = 0;
+    for (int i = 0; i < kWords; ++i) all |= words[i];
+    return all != 0;
+  }
+  // Calls body(element) for each that is set, in order.
+  template <class Body>
+  LTGNN_HD void for_each(const Body& body) const {
+    for (int i = 0; i < kWords; ++i)
+      for (uint64_t left = words[i] & 0x0101010101010101u; left != 0; left &= left - 1)
+        body(8 * i + __builtin_ctzll(left) / 8);
+  }
+};
 
 template <class Acc, int N>
 struct Tile {

@@ -6,6 +6,7 @@
 
 #include "core/csr.h"
 #include "core/fault.h"
+#include "core/slack_rows.h"
 
 namespace ltgnn::cuda {
 
@@ -29,6 +30,21 @@ __device__ inline void report(const FaultSink& sink, FaultKind kind, IdName name
 __device__ inline void report_id(const FaultSink& sink, IdName name, int64_t position, int64_t value,
                                  int64_t bound) {
   report(sink, FaultKind::kId, name, position, value, 0, bound);
+}
+
+// A graph with slack: this row lies outside the pool.
+__device__ inline void report_row_range(const FaultSink& sink, const SlackRowsView& rows, int64_t row) {
+  report(sink, FaultKind::kRowRange, IdName::kRows, row, rows.begin[row], rows.degree[row], rows.capacity);
+}
+
+// The index `value` at place `at` of the pool, in row `row`, is no row, or is below the one before it.
+__device__ inline void report_index(const FaultSink& sink, const SlackRowsView& rows, int64_t at,
+                                    int64_t value, int64_t row) {
+  report(sink, FaultKind::kIndex, IdName::kRows, at, value, row, rows.num_rows);
+}
+__device__ inline void report_order(const FaultSink& sink, int64_t at, int64_t value, int64_t row,
+                                    int64_t before) {
+  report(sink, FaultKind::kOrder, IdName::kRows, at, value, row, before);
 }
 
 // Both ends of indptr; one thread of a launch looks.

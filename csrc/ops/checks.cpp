@@ -139,6 +139,12 @@ void fail_fault(const FaultRecord& f, const char* note) {
     case FaultKind::kIndex:
       fail_index(f.op, "indices must be in [0, ", f.bound, "), got indices[", f.position, "] = ", f.value,
                  " in row ", f.other, note);
+    case FaultKind::kRowRange:
+      fail_value(f.op, "row_begin and degree must be a range of the ", f.bound, " indices, got row_begin[",
+                 f.position, "] = ", f.value, " and degree[", f.position, "] = ", f.other, note);
+    case FaultKind::kOrder:
+      fail_value(f.op, "indices must be sorted in each row, got indices[", f.position, "] = ", f.value,
+                 " after ", f.bound, " in row ", f.other, note);
     case FaultKind::kId: break;
   }
   const char* name = text_of(f.name);

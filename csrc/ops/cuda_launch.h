@@ -60,6 +60,9 @@ struct Scratch {
 template <class Params>
 int64_t launch_beside(const char* op, const Tensor& x, const Params& params,
                       void (*launcher)(const Params&, const cuda::Launch&), bool wait = waits_for_faults()) {
+#if LTGNN_BACKEND == LTGNN_CUDA
+  LTGNN_CHECK(op, x.is_cuda(), "its tensors must be on a CUDA device, got cpu");
+#endif
   raise_fault(" (found by an earlier call: LTGNN_CUDA_CHECK=1 raises it there)");
   Scratch scratch{x, {}};
   cuda::Launch at{nullptr, {cuda::fault_record(), op}, &Scratch::allocate, &scratch};

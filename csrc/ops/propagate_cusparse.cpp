@@ -190,8 +190,9 @@ void cusparse_plan_free(int64_t plan) { plans().free(plan); }
 STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, LTGNN_DISPATCH_KEY, m) {
   m.impl("cusparse_plan", TORCH_BOX(&cusparse_plan));
   m.impl("propagate_cusparse", TORCH_BOX(&propagate_cusparse));
+  m.impl("cusparse_plan_free", TORCH_BOX(&cusparse_plan_free));  // what is built, by key (ltgnn/_library.py)
 }
-// No tensor among its arguments that would say which backend.
+// What a call gets, since no tensor among its arguments says which backend.
 STABLE_TORCH_LIBRARY_IMPL(LTGNN_LIBRARY, CompositeExplicitAutograd, m) {
   m.impl("cusparse_plan_free", TORCH_BOX(&cusparse_plan_free));
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ltgnn import _library as _library
-from ltgnn.ops.fake import require_one_device
+from ltgnn.ops.registration import register_fake, require_one_device
 
 
 def adam_(
@@ -53,6 +53,6 @@ def adam_(
     torch.ops.ltgnn.adam_(param, m, v, grad, rows, l2, step, lr, beta1, beta2, eps)
 
 
-@torch.library.register_fake("ltgnn::adam_")
+@register_fake("adam_")
 def _(*arguments: Any) -> None:
     require_one_device("adam_", *arguments)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ltgnn import _library as _library
-from ltgnn.ops.fake import require_one_device
+from ltgnn.ops.registration import register_autograd, register_fake, require_one_device
 
 
 def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
@@ -111,11 +111,11 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
     ctx.mark_non_differentiable(output[1])
 
 
-def _backward(ctx: Any, grad_loss: Tensor, _grad_of_grad: Any) -> tuple[Any, ...]:
+def _backward(_ops: Any, ctx: Any, grad_loss: Tensor, _grad_of_grad: Any) -> tuple[Any, ...]:
     (grad,) = ctx.saved_tensors
     return grad * grad_loss.to(grad.dtype), *([None] * (ctx.num_inputs - 1))
 
 
 for _name in ("bpr_loss", "in_batch_softmax_loss"):
-    torch.library.register_fake(f"ltgnn::{_name}", _fake)
-    torch.library.register_autograd(f"ltgnn::{_name}", _backward, setup_context=_setup_context)
+    register_fake(_name)(_fake)
+    register_autograd(_name, _backward, _setup_context)

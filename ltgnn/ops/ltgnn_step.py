@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import SupportsCsr
-from ltgnn.ops.fake import require_one_device
+from ltgnn.ops.registration import register_fake, require_one_device
 
 
 @dataclass
@@ -133,7 +133,7 @@ def ltgnn_update_(
     )  # fmt: skip
 
 
-@torch.library.register_fake("ltgnn::ltgnn_forward_")
+@register_fake("ltgnn_forward_")
 def _(indptr: Tensor, indices: Tensor, scale: Any, rows: Tensor, e0: Tensor, z: Any,
       delta: Tensor, history_sum: Tensor, g: Any, alpha: float, c0: float, fanout: int, seed: int,
       self_loops: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
@@ -142,6 +142,6 @@ def _(indptr: Tensor, indices: Tensor, scale: Any, rows: Tensor, e0: Tensor, z: 
     return delta.new_empty((targets, dim)), delta.new_empty((targets if g is not None else 0, dim))
 
 
-@torch.library.register_fake("ltgnn::ltgnn_update_")
+@register_fake("ltgnn_update_")
 def _(*arguments: Any) -> None:
     require_one_device("ltgnn_update_", *arguments)

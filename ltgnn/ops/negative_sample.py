@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ltgnn import _library as _library
-from ltgnn.ops.fake import require_one_device
+from ltgnn.ops.registration import register_fake, require_one_device
 
 
 def negative_sample(
@@ -43,7 +43,7 @@ def negative_sample(
     return result
 
 
-@torch.library.register_fake("ltgnn::negative_sample")
+@register_fake("negative_sample")
 def _(indptr: Tensor, indices: Tensor, users: Tensor, num_items: int, seed: int) -> Tensor:
     require_one_device("negative_sample", indptr, indices, users)
     return users.new_empty((users.shape[0],))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ltgnn import _library as _library  # registers the operators
 from ltgnn.ops.csr import GraphLike, as_csr, inverse_permutation, transpose
-from ltgnn.ops.fake import require_one_device
 from ltgnn.ops.propagate_cusparse import propagate_cusparse
+from ltgnn.ops.registration import register_autograd, register_fake, require_one_device
 
 
 def propagate(
@@ -93,7 +93,7 @@ def propagate(
     return result
 
 
-@torch.library.register_fake("ltgnn::propagate")
+@register_fake("propagate")
 def _(indptr: Tensor, indices: Tensor, weight: Any, row_scale: Any, col_scale: Any, x: Tensor,
       x0: Any, alpha: float, self_loops: bool, t_indptr: Any, t_indices: Any, t_perm: Any,
       ) -> Tensor:  # fmt: skip
@@ -104,12 +104,12 @@ def _(indptr: Tensor, indices: Tensor, weight: Any, row_scale: Any, col_scale: A
     return x.new_empty((indptr.shape[0] - 1, x.shape[1]))
 
 
-@torch.library.register_fake("ltgnn::propagate_out")
+@register_fake("propagate_out")
 def _(*arguments: Any) -> None:
     require_one_device("propagate", *arguments)
 
 
-@torch.library.register_fake("ltgnn::edge_dot")
+@register_fake("edge_dot")
 def _(indptr: Tensor, indices: Tensor, row_scale: Any, col_scale: Any, g: Tensor, x: Tensor,
       factor: float) -> Tensor:  # fmt: skip
     require_one_device("edge_dot", indptr, indices, row_scale, col_scale, g, x)
@@ -126,7 +126,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.alpha, ctx.self_loops, ctx.num_cols = alpha, self_loops, x.shape[0]
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     indptr, indices, weight, row_scale, col_scale, x, t_indptr, t_indices, t_perm = (
         ctx.saved_tensors
     )
@@ -135,7 +135,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         if t_indptr is None or (weight is not None and t_perm is None):
             t_indptr, t_indices, t_perm = transpose(indptr, indices, ctx.num_cols)
         # The transposed operator: rows and columns change places, and so do their scales.
-        grad_x = torch.ops.ltgnn.propagate(
+        grad_x = ops.propagate(
             t_indptr, t_indices, None if weight is None else weight[t_perm], col_scale, row_scale,
             grad, None, ctx.alpha, ctx.self_loops, indptr, indices,
             None if t_perm is None else inverse_permutation(t_perm),
@@ -143,13 +143,11 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     if ctx.needs_input_grad[6]:
         grad_x0 = ctx.alpha * grad
     if ctx.needs_input_grad[2]:
-        grad_weight = torch.ops.ltgnn.edge_dot(
-            indptr, indices, row_scale, col_scale, grad, x, 1.0 - ctx.alpha
-        )
+        grad_weight = ops.edge_dot(indptr, indices, row_scale, col_scale, grad, x, 1.0 - ctx.alpha)
     return None, None, grad_weight, None, None, grad_x, grad_x0, *([None] * 5)
 
 
-torch.library.register_autograd("ltgnn::propagate", _backward, setup_context=_setup_context)
+register_autograd("propagate", _backward, _setup_context)
 
 
 def _edge_dot_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -158,23 +156,21 @@ def _edge_dot_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.factor = factor
 
 
-def _edge_dot_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+def _edge_dot_backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     indptr, indices, row_scale, col_scale, g, x = ctx.saved_tensors
     grad_g = grad_x = None
     weight = grad * ctx.factor
     if ctx.needs_input_grad[4]:
-        grad_g = torch.ops.ltgnn.propagate(
+        grad_g = ops.propagate(
             indptr, indices, weight, row_scale, col_scale, x, None, 0.0, False, None, None, None
         )
     if ctx.needs_input_grad[5]:
         t_indptr, t_indices, t_perm = transpose(indptr, indices, x.shape[0])
-        grad_x = torch.ops.ltgnn.propagate(
+        grad_x = ops.propagate(
             t_indptr, t_indices, weight[t_perm], col_scale, row_scale, g, None, 0.0, False,
             None, None, None,
         )  # fmt: skip
     return None, None, None, None, grad_g, grad_x, None
 
 
-torch.library.register_autograd(
-    "ltgnn::edge_dot", _edge_dot_backward, setup_context=_edge_dot_setup
-)
+register_autograd("edge_dot", _edge_dot_backward, _edge_dot_setup)

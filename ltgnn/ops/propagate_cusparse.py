@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import Csr, transpose
-from ltgnn.ops.fake import require_one_device
+from ltgnn.ops.registration import register_autograd, register_fake, require_one_device
 
 MAX_PLANS = 8  # of one graph: for each dtype and direction, and for each set of weights that it was used with
 _NO_PLAN = 0
@@ -124,35 +124,39 @@ def _make(
     csr: Csr, dtype: torch.dtype, sources: tuple[Tensor | None, ...], transposed: bool
 ) -> _Matrix:
     with torch.no_grad():
-        indptr, indices, num_cols = csr.indptr, csr.indices, csr.num_cols
+        indptr, indices, num_cols = csr.indptr.data, csr.indices.data, csr.num_cols
         values = explicit_values(csr).to(dtype)
         if transposed:
-                        t_indptr, t_indices, t_perm = csr.t_indptr, csr.t_indices, csr.t_perm
+            t_indptr, t_indices, t_perm = csr.t_indptr, csr.t_indices, csr.t_perm
             if t_indptr is None or t_indices is None or t_perm is None:
                 t_indptr, t_indices, t_perm = transpose(indptr, indices, num_cols)
             num_cols = csr.num_rows
             indptr, indices, values = t_indptr, t_indices, values[t_perm]
     plan = int(_ops.cusparse_plan(indptr, indices, values, num_cols))
-    own = indptr.detach()
+    own = indptr.data
     weakref.finalize(own, _ops.cusparse_plan_free, plan).atexit = False
-    return _Matrix(own, indices, values, plan, sources)
+    # `.data` throughout: a view would hold the sparse tensor that it is a view of, so the graph never went.
+    return _Matrix(own, indices, values, plan, tuple(t if t is None else t.data for t in sources))
 
 
 def explicit_values(csr: Csr) -> Tensor:
-    """[num_edges]: weight, row_scale and col_scale as one value for each edge."""
-    values = csr.weight
-    if values is None:
-        scale = csr.row_scale if csr.row_scale is not None else csr.col_scale
-        dtype = torch.float32 if scale is None else scale.dtype
-        values = torch.ones(len(csr.indices), dtype=dtype, device=csr.indices.device)
-    if csr.row_scale is not None:
-        values = values * csr.row_scale.repeat_interleave(csr.indptr.diff())
-    if csr.col_scale is not None:
-        values = values * csr.col_scale[csr.indices.to(torch.int64)]
-    return values.detach()
+    """[num_edges]: weight, row_scale and col_scale as one value for each edge.
+
+    The scales are gathered by an operator of ours: torch's own would trust the indices.
+    """
+    scale = csr.row_scale if csr.row_scale is not None else csr.col_scale
+    if scale is None:
+        if csr.weight is not None:
+            return csr.weight.data
+        return torch.ones(len(csr.indices), device=csr.indices.device)
+    values: Tensor = _ops.edge_dot(
+        csr.indptr, csr.indices, csr.row_scale, csr.col_scale,
+        scale.new_ones(csr.num_rows, 1), scale.new_ones(csr.num_cols, 1), 1.0,
+    )  # fmt: skip
+    return values if csr.weight is None else values * csr.weight.data
 
 
-@torch.library.register_fake("ltgnn::propagate_cusparse")
+@register_fake("propagate_cusparse")
 def _(indptr: Tensor, indices: Tensor, weight: Tensor, x: Tensor, x0: Any, alpha: float, t_indptr: Any,
       t_indices: Any, t_weight: Any, plan: int, t_plan: int) -> Tensor:  # fmt: skip
     require_one_device(
@@ -167,7 +171,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.alpha, ctx.plans, ctx.num_cols = alpha, (plan, t_plan), x.shape[0]
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     indptr, indices, weight, t_indptr, t_indices, t_weight = ctx.saved_tensors
     plan, t_plan = ctx.plans
     if ctx.needs_input_grad[2]:
@@ -179,7 +183,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         if t_indptr is None or t_indices is None or t_weight is None:
             t_indptr, t_indices, t_perm = transpose(indptr, indices, ctx.num_cols)
             t_weight, t_plan = weight[t_perm], _NO_PLAN
-        grad_x = torch.ops.ltgnn.propagate_cusparse(
+        grad_x = ops.propagate_cusparse(
             t_indptr,
             t_indices,
             t_weight,
@@ -197,6 +201,4 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     return None, None, None, grad_x, grad_x0, *([None] * 6)
 
 
-torch.library.register_autograd(
-    "ltgnn::propagate_cusparse", _backward, setup_context=_setup_context
-)
+register_autograd("propagate_cusparse", _backward, _setup_context)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import GraphLike, SupportsCsr, as_csr
-from ltgnn.ops.fake import require_one_device
+from ltgnn.ops.registration import register_fake, require_one_device
 
 
 def sample_aggregate(
@@ -99,14 +99,14 @@ def sample_neighbors(graph: SupportsCsr, rows: Tensor, *, fanout: int, seed: int
     return result
 
 
-@torch.library.register_fake("ltgnn::sample_neighbors")
+@register_fake("sample_neighbors")
 def _(indptr: Tensor, indices: Tensor, rows: Tensor, num_cols: int, fanout: int, seed: int,
       ) -> Tensor:  # fmt: skip
     require_one_device("sample_neighbors", indptr, indices, rows)
     return rows.new_empty((rows.shape[0], fanout))
 
 
-@torch.library.register_fake("ltgnn::sample_aggregate")
+@register_fake("sample_aggregate")
 def _(indptr: Tensor, indices: Tensor, row_scale: Any, col_scale: Any, rows: Tensor, x: Tensor,
       history: Any, history_sum: Any, second: Any, fanout: int, seed: int, self_loops: bool,
       ) -> tuple[Tensor, Tensor]:  # fmt: skip

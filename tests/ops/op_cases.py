@@ -15,7 +15,7 @@ from ops import op_inputs as inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
-from ltgnn.ops import reference
+from ltgnn.ops import reference, reference_step
 
 FLOATS = (torch.float32, torch.float64)
 FLOATS_AND_16_BITS = (*FLOATS, torch.bfloat16, torch.float16)
@@ -56,9 +56,6 @@ class OpCase:
         result = function(**own)
         results = [] if result is None else [result] if isinstance(result, Tensor) else [*result]
         return results + [own[name] for name in self.mutates if own[name] is not None]
-
-    def native(self, arguments: Arguments) -> list[Tensor]:
-        return self.call(self.op, arguments)
 
     def plain(self, arguments: Arguments, dtype: torch.dtype | None = None) -> list[Tensor]:
         """The twin's answer, computed in `dtype`."""
@@ -129,12 +126,19 @@ CASES = (
         "ltgnn_update_", inputs.update_inputs, reference.ltgnn_update_,
         mutates=("e0", "m", "v", "g", "delta"),
     ),
+    OpCase(
+        "ltgnn_bpr_step_", inputs.bpr_step_inputs, reference_step.ltgnn_bpr_step_,
+        mutates=("e0", "z", "delta", "g", "m", "v", "counter"),
+    ),
     OpCase("adam_", inputs.adam_inputs, reference.adam_, mutates=("param", "m", "v")),
     OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
     OpCase(
         "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
+    OpCase("topk", inputs.topk_inputs, reference.topk, graphs=_EVERY),
 )  # fmt: skip
+# Without a CUDA kernel so far.
+_CPU_ONLY = {"ltgnn_bpr_step_"}
+CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}
-CASES_ON_CPU = tuple(case for case in CASES if "cpu" in case.backends)

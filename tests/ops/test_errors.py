@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from ops.op_cases import BY_NAME, CASES_ON_CPU, Arguments, Setting
+from ops.backends import everywhere, operator, placed
+from ops.op_cases import BY_NAME, Arguments, OpCase, Setting
 from torch import Tensor
 
 Change = Callable[[Arguments], Arguments]
@@ -188,6 +189,21 @@ BAD: dict[str, list[Bad]] = {
         *bad_table("m", "60 "), *bad_table("v", "60 "), *bad_table("g", "60 "),
         *bad_table("delta", "60 "), *bad_vector("l2", "40"), *ALPHA, *C0, *ADAM,
     ],
+    "ltgnn_bpr_step_": [
+        *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("users"), *bad_ids("items"),
+        *bad_ids("negatives"), *bad_table("z", "60 "), *bad_table("delta", "60 "),
+        *bad_table("history_sum", "60 "), *bad_table("g", "60 "), *bad_table("m", "60 "),
+        *bad_table("v", "60 "), *FANOUT, *ALPHA, *C0, *ADAM[2:],
+        (to("e0", lambda t: t.bfloat16()), ValueError, "e0 must be float32 or float64, got bfloat16"),
+        (to("e0", lambda t: t.t().contiguous().t()), ValueError, "e0 must be contiguous"),
+        (to("items", lambda t: t[:-1]), ValueError, "items must have 40 elements in axis 0"),
+        (to("negatives", lambda t: t[:-1]), ValueError, "negatives must have 40 elements in axis 0"),
+        (to("counter", lambda t: t[0]), ValueError, r"counter must be 1-D \[1\], got 0-D"),
+        (to("counter", lambda t: t.int()), ValueError, "counter must be int64, got int32"),
+        (to("counter", lambda t: t.repeat(2)), ValueError, "counter must have 1 elements in axis 0, got"),
+        (to("counter", lambda t: -t), ValueError, r"counter must be in \[0, 2\^62\), got -3"),
+        *bad_number("l2", [-1.0, float("nan")], "l2 must not be negative, got"),
+    ],
     "adam_": [
         *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("m", "60 "),
         *bad_table("v", "60 "), *bad_vector("l2", "40"), *ADAM,
@@ -204,6 +220,19 @@ BAD: dict[str, list[Bad]] = {
         *bad_number("tau", [0.0, -1.0, float("nan")], "tau must be positive"),
         *bad_number("exponent", [float("nan"), float("inf")], "exponent must be"),
     ],
+    "topk": [
+        *bad_graph(indices_checked=False), *bad_table("items", "")[:1], *bad_table("items", "")[2:],
+        (to("queries", lambda t: t[0]), ValueError, "queries must be 2-D .*got 1-D"),
+        (to("queries", lambda t: t.half()), ValueError, "queries must be float32, float64 or .*got float16"),
+        (to("queries", lambda t: t.bfloat16()), ValueError, "queries must be float32 or float64, got bfl"),
+        (to("queries", lambda t: t.t().contiguous().t()), ValueError, "queries must be contiguous"),
+        (to("items", lambda t: t.t().contiguous().t()), ValueError, "items must be contiguous"),
+        (to("items", lambda t: t.double()), ValueError, "items must be float32, got float64"),
+        (to("queries", lambda t: t[:-1]), ValueError, "indptr must have 60 elements in axis 0"),
+        *bad_number("k", [0, -1], "k must be at least 1, got (0|-1)"),
+        (to("indptr", lambda _: None), ValueError, "indptr and indices must be given together, got indices"),
+        (to("indices", lambda _: None), ValueError, "indptr and indices must be given together, got indptr"),
+    ],
 }  # fmt: skip
 
 
@@ -211,10 +240,11 @@ def test_every_operator_has_bad_calls() -> None:
     assert sorted(BAD) == sorted(BY_NAME)
 
 
-@pytest.mark.parametrize("case", CASES_ON_CPU, ids=lambda case: case.name)
-def test_errors(case: Any) -> None:
+@pytest.mark.parametrize(("backend", "case"), everywhere())
+def test_errors(backend: str, case: OpCase) -> None:
     good = case.inputs(Setting())
-    case.native(good)
+    call = operator(case, backend)
+    call(**placed(case.inputs(Setting()), backend))
     # propagate_out is the same operator with a place for its result, and says so.
     front = "propagate" if case.name == "propagate_out" else case.name
     wrong = []
@@ -222,7 +252,7 @@ def test_errors(case: Any) -> None:
         changed = change(good)
         what = f"{sorted(changed)} -> {error.__name__} {pattern!r}"
         try:
-            case.op(**{**case.inputs(Setting()), **changed})
+            call(**placed({**case.inputs(Setting()), **changed}, backend))
         except error as raised:
             if not re.search(f"^{front}: .*{pattern}", str(raised), re.DOTALL):
                 wrong.append(f"{what}, got text {raised}")
@@ -233,11 +263,12 @@ def test_errors(case: Any) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("case", CASES_ON_CPU, ids=lambda case: case.name)
-def test_tensors_on_another_device(case: Any) -> None:
+@pytest.mark.parametrize(("backend", "case"), everywhere())
+def test_tensors_on_another_device(backend: str, case: OpCase) -> None:
     """A meta tensor among real ones would otherwise be answered with memory that nobody wrote."""
-    good = case.inputs(Setting())
+    good = placed(case.inputs(Setting()), backend)
+    call = operator(case, backend)
     for name, value in good.items():
         if isinstance(value, Tensor):
-            with pytest.raises(ValueError, match="same device, got cpu and meta"):
-                case.op(**{**good, name: value.to("meta")})
+            with pytest.raises(ValueError, match="same device, got (cpu|cuda:0) and meta"):
+                call(**{**good, name: value.to("meta")})

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from ops.backends import everywhere, native, operator, parameters, placed, same_bits
 from ops.compare import check_against_reference, settings_of
-from ops.op_cases import BY_NAME, CASES_ON_CPU, Arguments, OpCase, Setting
+from ops.op_cases import BY_NAME, CASES, Arguments, OpCase, Setting
 from torch import Tensor
 
 LIBRARY = Path(__file__).parents[2] / "csrc" / "library.cpp"
-WITHOUT_CASE = {
-    "cusparse_plan",
-    "cusparse_plan_free",
-}  # they make and free state, see test_cusparse.py
-each_case = pytest.mark.parametrize("case", CASES_ON_CPU, ids=lambda case: case.name)
+WITHOUT_CASE = {"cusparse_plan", "cusparse_plan_free"}  # state, not values: test_cusparse.py
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_case_everywhere = pytest.mark.parametrize(("backend", "case"), everywhere())
 
 
 @pytest.fixture
@@ -27,11 +26,6 @@ def threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
-
-
-def same_bits(a: list[Tensor], b: list[Tensor]) -> bool:
-    return all(torch.equal(x.view(torch.uint8) if x.numel() else x, y.view(torch.uint8) if y.numel() else y)
-               for x, y in zip([t.reshape(-1) for t in a], [t.reshape(-1) for t in b], strict=True))  # fmt: skip
 
 
 def test_every_operator_has_a_case() -> None:
@@ -50,14 +44,14 @@ def test_twin_has_the_operators_arguments(case: OpCase) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "setting"),
-    [pytest.param(c, s, id=f"{c.name}-{s}") for c in CASES_ON_CPU for s in settings_of(c)],
+    ("backend", "case", "setting"),
+    [p for c in CASES for s in settings_of(c) for p in parameters(s, case=c, name=f"{c.name}-{s}")],
 )
-def test_equals_reference(case: OpCase, setting: Setting) -> None:
-    check_against_reference(case, setting, case.inputs(setting))
+def test_equals_reference(backend: str, case: OpCase, setting: Setting) -> None:
+    check_against_reference(case, setting, case.inputs(setting), backend)
 
 
-@each_case
+@pytest.mark.parametrize("case", [c for c in CASES if "cpu" in c.backends], ids=lambda c: c.name)
 @pytest.mark.parametrize("graph", ["hub", "big"])
 @pytest.mark.parametrize("dim", [33, 64])
 def test_same_bits_for_any_number_of_threads(
@@ -67,7 +61,7 @@ def test_same_bits_for_any_number_of_threads(
     results = []
     for count in (1, 1, 2, 5):
         torch.set_num_threads(count)
-        results.append(case.native(arguments))
+        results.append(native(case, arguments, "cpu"))
     assert all(same_bits(results[0], other) for other in results[1:])
 
 
@@ -88,30 +82,32 @@ LAYOUTS = {
 }
 
 
-@each_case
+@each_case_everywhere
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dim", [1, 33])
-def test_layout_does_not_matter_or_is_refused(case: OpCase, layout: str, dim: int) -> None:
+def test_layout_does_not_matter_or_is_refused(
+    backend: str, case: OpCase, layout: str, dim: int
+) -> None:
     arguments = case.inputs(Setting(dim=dim))
-    want = case.native(arguments)
+    want = native(case, arguments, backend)
     for name, value in arguments.items():
         if not isinstance(value, Tensor) or value.dim() != 2 or name in case.mutates:
             continue
         changed = {**arguments, name: LAYOUTS[layout](value)}
         if changed[name].is_contiguous() or name in case.rows_may_be_strided:
-            assert same_bits(case.native(changed), want)
+            assert same_bits(native(case, changed, backend), want)
         else:
             with pytest.raises(ValueError, match=rf"{case.name}: {name} must be contiguous"):
-                case.native(changed)
+                native(case, changed, backend)
 
 
+@pytest.mark.parametrize(("backend", "case"), everywhere([BY_NAME["propagate"]]))
 @pytest.mark.parametrize("name", ["x", "x0"])
-def test_propagate_of_one_repeated_row(name: str) -> None:
-    case = BY_NAME["propagate"]
+def test_propagate_of_one_repeated_row(backend: str, case: OpCase, name: str) -> None:
     arguments = case.inputs(Setting())
     repeated = arguments[name][:1].expand_as(arguments[name])
-    want = case.native({**arguments, name: repeated.contiguous()})
-    assert same_bits(case.native({**arguments, name: repeated}), want)
+    want = native(case, {**arguments, name: repeated.contiguous()}, backend)
+    assert same_bits(native(case, {**arguments, name: repeated}, backend), want)
 
 
 def needing_grad(case: OpCase, arguments: Arguments, names: tuple[str, ...]) -> Arguments:
@@ -121,16 +117,16 @@ def needing_grad(case: OpCase, arguments: Arguments, names: tuple[str, ...]) -> 
     }
 
 
-@each_case
+@each_case_everywhere
 @pytest.mark.parametrize(("graph", "grad"), [("no_edges", False), ("random", True)])
 @pytest.mark.filterwarnings("ignore:.*autograd kernel was not registered")
-def test_opcheck(case: OpCase, graph: str, grad: bool) -> None:
-    arguments = case.inputs(Setting(graph, 4))
+def test_opcheck(backend: str, case: OpCase, graph: str, grad: bool) -> None:
+    arguments = placed(case.inputs(Setting(graph, 4)), backend)
     if grad:
         arguments = needing_grad(
             case, arguments, case.differentiable or _read_floats(case, arguments)
         )
-    torch.library.opcheck(case.op.default, (), arguments)
+    torch.library.opcheck(operator(case, backend).default, (), arguments)
 
 
 def _read_floats(case: OpCase, arguments: Arguments) -> tuple[str, ...]:
@@ -140,16 +136,18 @@ def _read_floats(case: OpCase, arguments: Arguments) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-DIFFERENTIABLE = [case for case in CASES_ON_CPU if case.differentiable]
-each_differentiable = pytest.mark.parametrize("case", DIFFERENTIABLE, ids=lambda case: case.name)
+each_differentiable = pytest.mark.parametrize(
+    ("backend", "case"), everywhere(case for case in CASES if case.differentiable)
+)
 
 
-def function_of(case: OpCase, arguments: Arguments) -> tuple[Any, list[Tensor]]:
+def function_of(case: OpCase, arguments: Arguments, backend: str) -> tuple[Any, list[Tensor]]:
     """The operator as a function of its differentiable arguments, and their values."""
     names = [name for name in case.differentiable if arguments[name] is not None]
+    call, arguments = operator(case, backend), placed(arguments, backend)
 
     def function(*values: Tensor) -> Tensor:
-        result = case.op(**{**arguments, **dict(zip(names, values, strict=True))})
+        result = call(**{**arguments, **dict(zip(names, values, strict=True))})
         return result if isinstance(result, Tensor) else result[0]
 
     return function, [arguments[name].clone().requires_grad_() for name in names]
@@ -158,28 +156,31 @@ def function_of(case: OpCase, arguments: Arguments) -> tuple[Any, list[Tensor]]:
 @each_differentiable
 @pytest.mark.parametrize("full", [True, False], ids=["full", "bare"])
 @pytest.mark.parametrize("graph", ["one", "duplicates"])
-def test_gradients(case: OpCase, graph: str, full: bool) -> None:
+def test_gradients(backend: str, case: OpCase, graph: str, full: bool) -> None:
     setting = Setting(graph, 3, torch.float64, full=full)
-    function, values = function_of(case, case.inputs(setting))
+    function, values = function_of(case, case.inputs(setting), backend)
     assert torch.autograd.gradcheck(function, values)
     if case.twice_differentiable:
         assert torch.autograd.gradgradcheck(function, values)
 
 
-@pytest.mark.parametrize("name", ["propagate", "edge_dot"])
-def test_gradients_of_a_rectangular_matrix_without_its_transpose(name: str) -> None:
-    case = BY_NAME[name]
+@pytest.mark.parametrize(
+    ("backend", "case"), everywhere([BY_NAME["propagate"], BY_NAME["edge_dot"]])
+)
+def test_gradients_of_a_rectangular_matrix_without_its_transpose(
+    backend: str, case: OpCase
+) -> None:
     arguments = case.inputs(Setting("wide", 2, torch.float64, torch.int64))
-    if name == "propagate":
+    if case.name == "propagate":
         arguments |= {"t_indptr": None, "t_indices": None, "t_perm": None}
-    function, values = function_of(case, arguments)
+    function, values = function_of(case, arguments, backend)
     assert torch.autograd.gradcheck(function, values, fast_mode=True)
     assert torch.autograd.gradgradcheck(function, values, fast_mode=True)
 
 
 @each_differentiable
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_gradients_in_low_precision(case: OpCase, dtype: torch.dtype) -> None:
+def test_gradients_in_low_precision(backend: str, case: OpCase, dtype: torch.dtype) -> None:
     if dtype not in case.dtypes:
         dtype = torch.float64
     arguments = case.inputs(Setting("random", 16, dtype))
@@ -187,9 +188,9 @@ def test_gradients_in_low_precision(case: OpCase, dtype: torch.dtype) -> None:
              for k, v in arguments.items()}  # fmt: skip
     gradients = []
     for given in (arguments, exact):
-        function, values = function_of(case, given)
+        function, values = function_of(case, given, backend)
         result = function(*values)
-        gradients.append(torch.autograd.grad(result.sum(), values))
+        gradients.append([g.cpu() for g in torch.autograd.grad(result.sum(), values)])
     for rough, right in zip(*gradients, strict=True):
         tolerance = 8 * torch.finfo(dtype).eps
         torch.testing.assert_close(
