@@ -166,21 +166,29 @@ void test_check(Random& random) {
   }
 }
 
-}  // namespace
-}  // namespace ltgnn::test
-
-int main() {
-  using namespace ltgnn::test;
+void test_all() {
   Random random(8);
-  for (const ltgnn::DType index : {ltgnn::DType::kInt32, ltgnn::DType::kInt64}) {
+  for (const DType index : {DType::kInt32, DType::kInt64}) {
     test_products<float>(index, random);
     test_products<double>(index, random);
-    test_products<ltgnn::BFloat16>(index, random);
-    test_products<ltgnn::Float16>(index, random);
+    test_products<BFloat16>(index, random);
+    test_products<Float16>(index, random);
   }
   test_shapes(random);
   CHECK(num_kept == 0);
   test_threads(random);
   test_check(random);
+}
+
+}  // namespace
+}  // namespace ltgnn::test
+
+int main() {
+  using namespace ltgnn::test;
+  try {
+    test_all();
+  } catch (const std::exception& problem) {  // what cuSPARSE refused
+    check(false, problem.what(), __FILE__, __LINE__);
+  }
   return finish();
 }
