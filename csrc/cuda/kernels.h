@@ -13,6 +13,7 @@
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
 #include "kernels/losses.h"
+#include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
 #include "kernels/propagate.h"
@@ -46,6 +47,7 @@ void negative_sample(const NegativeSampleParams& params, const Launch& at);
 void adam(const AdamParams& params, const Launch& at);
 void ltgnn_forward(const LtgnnForwardParams& params, const Launch& at);
 void ltgnn_update(const LtgnnUpdateParams& params, const Launch& at);
+void ltgnn_bpr_step(const LtgnnBprStepParams& params, const Launch& at);
 
 // out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
 struct SpmmParams {

@@ -25,7 +25,11 @@
   X(sample_round_blind) \
   X(sample_rounds_unwaited) \
   X(sample_whole_warp) \
-  X(step_memory_early)
+  X(step_first_head) \
+  X(step_idle_return) \
+  X(step_memory_early) \
+  X(step_reads_written) \
+  X(step_seed_late)
 // clang-format on
 
 namespace ltgnn::emu {

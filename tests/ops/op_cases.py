@@ -134,6 +134,6 @@ CASES = (
     ),
 )  # fmt: skip
 # Without a CUDA kernel so far.
-_CPU_ONLY = {"in_batch_softmax_loss", "ltgnn_bpr_step_"}
+_CPU_ONLY = {"in_batch_softmax_loss"}
 CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}
