@@ -91,7 +91,9 @@ def _run(command: list[str], stdin: str | None = None) -> subprocess.CompletedPr
 
 def _measure_file(path: str, architecture: str, scratch: Path) -> list[Kernel]:
     source = ROOT / path
-    if "__global__" not in source.read_text():  # calls of libraries, whose headers may be missing here
+    if (
+        "__global__" not in source.read_text()
+    ):  # calls of libraries, whose headers may be missing here
         return []
     cubin = scratch / f"{source.stem}.{architecture}.cubin"
     compiled = _run(

@@ -14,6 +14,7 @@
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
 #include "kernels/losses.h"
+#include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
 #include "kernels/propagate.h"
@@ -55,5 +56,6 @@ void push_residual(const PushResidualParams& params, const Launch& at);
 void push(const PushParams& params, const Launch& at);
 void in_batch_softmax_loss(const LossParams& params, const Launch& at);
 void topk(const TopkParams& params, const Launch& at);
+void ltgnn_bpr_step(const LtgnnBprStepParams& params, const Launch& at);
 
 }  // namespace ltgnn::cuda

@@ -39,7 +39,11 @@
   X(softmax_merge_lanes) \
   X(softmax_row_end) \
   X(softmax_weights_barrier) \
+  X(step_first_head) \
+  X(step_idle_return) \
   X(step_memory_early) \
+  X(step_reads_written) \
+  X(step_seed_late) \
   X(tile_barrier) \
   X(topk_capacity) \
   X(topk_checked) \

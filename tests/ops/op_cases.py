@@ -138,7 +138,4 @@ CASES = (
     ),
     OpCase("topk", inputs.topk_inputs, reference.topk, graphs=_EVERY),
 )  # fmt: skip
-# Without a CUDA kernel so far.
-_CPU_ONLY = {"ltgnn_bpr_step_"}
-CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}
