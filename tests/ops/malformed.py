@@ -29,7 +29,7 @@ INT32_MAX, INT64_MIN, INT64_MAX = 2**31 - 1, -(2**63), 2**63 - 1
 # The twin costs too much where a list of items is malformed only in ways that the contract leaves
 # to the caller (sorted, distinct, in range); the answer must then still be a possible item number.
 TRUSTED_LISTS = {"negative_sample"}
-SAMPLERS = {"sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_"}
+SAMPLERS = {"sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "push_"}
 DISTINCT_ROWS = {"ltgnn_forward_", "ltgnn_update_", "adam_"}  # else the result is left open
 
 

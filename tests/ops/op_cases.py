@@ -15,7 +15,7 @@ from ops import op_inputs as inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
-from ltgnn.ops import reference
+from ltgnn.ops import reference, reference_push
 
 FLOATS = (torch.float32, torch.float64)
 FLOATS_AND_BF16 = (*FLOATS, torch.bfloat16)
@@ -123,6 +123,10 @@ CASES = (
         mutates=("e0", "m", "v", "g", "delta"),
     ),
     OpCase("adam_", inputs.adam_inputs, reference.adam_, mutates=("param", "m", "v")),
+    OpCase(
+        "push_residual_", inputs.push_residual_inputs, reference_push.push_residual_, mutates=("residual",)
+    ),
+    OpCase("push_", inputs.push_inputs, reference_push.push_, mutates=("y", "residual")),
     OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
     OpCase(
         "in_batch_softmax_loss", inputs.softmax_inputs,
