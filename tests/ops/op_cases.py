@@ -15,7 +15,7 @@ from ops import op_inputs as inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
-from ltgnn.ops import reference, reference_step
+from ltgnn.ops import reference, reference_push, reference_step
 
 FLOATS = (torch.float32, torch.float64)
 FLOATS_AND_16_BITS = (*FLOATS, torch.bfloat16, torch.float16)
@@ -131,6 +131,10 @@ CASES = (
         mutates=("e0", "z", "delta", "g", "m", "v", "counter"),
     ),
     OpCase("adam_", inputs.adam_inputs, reference.adam_, mutates=("param", "m", "v")),
+    OpCase(
+        "push_residual_", inputs.push_residual_inputs, reference_push.push_residual_, mutates=("residual",)
+    ),
+    OpCase("push_", inputs.push_inputs, reference_push.push_, mutates=("y", "residual")),
     OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
     OpCase(
         "in_batch_softmax_loss", inputs.softmax_inputs,

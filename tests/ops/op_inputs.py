@@ -235,6 +235,48 @@ def adam_inputs(setting: Setting) -> Arguments:
     }
 
 
+def _slack_rows(graph: Csr) -> Arguments:
+    """The same rows, each two places behind the one before, with nonsense between them."""
+    degree = graph.indptr.diff()
+    places = torch.arange(len(degree)).repeat_interleave(degree) * 2 + torch.arange(
+        len(graph.indices)
+    )
+    indices = graph.indices.new_full((len(graph.indices) + 2 * len(degree),), -1)
+    indices[places] = graph.indices
+    row_begin = graph.indptr[:-1] + 2 * torch.arange(len(degree))
+    return {"row_begin": row_begin, "degree": degree, "indices": indices}
+
+
+def push_residual_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    return {
+        **_slack_rows(make.graph),
+        "e0": make.table(nodes),
+        "y": make.table(nodes),
+        "residual": make.table(nodes),
+        "rows": make.optional(make.ids(40, nodes)),
+        "alpha": 0.4,
+        "self_loops": setting.full,
+    }
+
+
+def push_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    return {
+        **_slack_rows(make.graph),
+        "y": make.table(nodes),
+        "residual": make.table(nodes),
+        "rows": make.ids(40, nodes),
+        "alpha": 0.4,
+        "tol": 1.3,
+        "max_rounds": 3,
+        "max_pushes": 10**6 if setting.full else nodes,
+        "self_loops": setting.full,
+    }
+
+
 def bpr_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     nodes = make.graph.num_rows
