@@ -10,6 +10,7 @@
 #include "kernels/losses.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
+#include "kernels/pair_scores.h"
 #include "kernels/propagate.h"
 #include "kernels/sample_aggregate.h"
 #include "kernels/topk.h"
@@ -31,6 +32,7 @@ struct CpuKernels {
   int64_t (*adam)(const AdamParams&, const Parallel&);
   int64_t (*bpr_loss)(const LossParams&, const Parallel&);
   int64_t (*in_batch_softmax_loss)(const LossParams&, const Parallel&);
+  int64_t (*pair_scores)(const PairScoresParams&, const Parallel&);
   int64_t (*topk)(const TopkParams&, const Parallel&);
 };
 

@@ -10,6 +10,7 @@
 #include "cpu/in_batch_softmax.h"
 #include "cpu/kernels.h"
 #include "cpu/ltgnn_step.h"
+#include "cpu/pair_scores.h"
 #include "cpu/propagate.h"
 #include "cpu/sample_aggregate.h"
 #include "cpu/topk.h"
@@ -30,6 +31,7 @@ inline CpuKernels make_table(const char* name) {
   table.adam = adam;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
+  table.pair_scores = pair_scores;
   table.topk = topk;
   return table;
 }

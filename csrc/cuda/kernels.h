@@ -12,6 +12,7 @@
 #include "core/fault.h"
 #include "kernels/edge_dot.h"
 #include "kernels/losses.h"
+#include "kernels/pair_scores.h"
 #include "kernels/propagate.h"
 #include "kernels/topk.h"
 
@@ -38,6 +39,7 @@ void propagate(const PropagateParams& params, const Launch& at);
 void edge_dot(const EdgeDotParams& params, const Launch& at);
 void bpr_loss(const LossParams& params, const Launch& at);
 void in_batch_softmax_loss(const LossParams& params, const Launch& at);
+void pair_scores(const PairScoresParams& params, const Launch& at);
 void topk(const TopkParams& params, const Launch& at);
 
 // out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.

@@ -19,6 +19,7 @@
   X(bpr_run_bound)          \
   X(engine_missing_barrier) \
   X(engine_plain_add)       \
+  X(pair_scores_lanes)      \
   X(softmax_diagonal)       \
   X(softmax_merge_lanes)    \
   X(softmax_row_end)        \

@@ -128,6 +128,7 @@ CASES = (
         "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
+    OpCase("pair_scores", inputs.pair_scores_inputs, reference.pair_scores, graphs=_EVERY),
     OpCase("topk", inputs.topk_inputs, reference.topk, graphs=_EVERY),
 )  # fmt: skip
 # Without a CUDA kernel so far.
