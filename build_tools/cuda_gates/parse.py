@@ -26,23 +26,23 @@ class Resources:
     barriers: int
 
 
-def parse_ptxas(text: str) -> dict[str, Resources]:
-    """Resources of every kernel in the output of `nvcc -Xptxas=-v`, by mangled name.
+def parse_ptxas(text: str) -> dict[tuple[str, str], Resources]:
+    """Resources of every kernel in the output of `nvcc -Xptxas=-v`, by ("sm_90", mangled name).
 
     Raises:
         ValueError: a kernel was announced without its figures: ptxas speaks another dialect.
     """
-    found: dict[str, Resources] = {}
+    found: dict[tuple[str, str], Resources] = {}
     # Each part holds one kernel, and the device functions that were compiled beside it.
     parts = _ENTRY.split(text)
-    for name, part in zip(parts[1::3], parts[3::3], strict=True):
+    for name, architecture, part in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         used = _USED.search(part)
         frames = [tuple(map(int, frame)) for frame in _FRAME.findall(part)]
         if used is None or not frames:
             raise ValueError(f"ptxas: no registers or stack frame reported for {name}")
         line = part[used.start() :].split("\n", 1)[0]
         barriers, shared = _BARRIERS.search(line), _SHARED.search(line)
-        found[name] = Resources(
+        found[architecture, name] = Resources(
             registers=int(used[1]),
             stack=max(frame[0] for frame in frames),
             spill_stores=sum(frame[1] for frame in frames),
