@@ -40,11 +40,9 @@ inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
       const T* u = x + p.users[b] * p.dim;
       const double margin = static_cast<double>(inner_product<T>(u, x + p.items[b] * p.dim, p.dim)) -
                             static_cast<double>(inner_product<T>(u, x + p.negatives[b] * p.dim, p.dim));
-      // softplus(-margin) and its slope, without overflow on either side
-      const double small = std::exp(-std::fabs(margin));
-      losses.get()[b] = (margin < 0 ? -margin : 0.0) + std::log1p(small);
-      const double sigmoid = margin < 0 ? 1.0 / (1.0 + small) : small / (1.0 + small);
-      slopes.get()[b] = static_cast<T>(sigmoid / static_cast<double>(p.batch));
+      const BprTerm term(margin);
+      losses.get()[b] = term.loss;
+      slopes.get()[b] = static_cast<T>(term.slope / static_cast<double>(p.batch));
       return true;
     });
     if (fault >= 0) return fault;

@@ -7,9 +7,11 @@
 // Mapping: one group of lanes per target. It draws the row's neighbours together into shared memory
 // (cuda/sample.cuh), then its lanes lie over the columns and walk the neighbours in order, four gathers of 16
 // bytes in flight each: the same bits on every run. One launch draws, aggregates x - history and `second`.
+//
 // Bytes per target at fanout S: S (dim * 4 + 4 + 4) gathered (index and col_scale), once more S * dim * 4 for
-// each of history and second, and dim * 4 written. At dim 64, S = 20, without history: 5.4 KB, so that 3 TB/s
-// are 550 M targets/s; tables within the 50 MB second-level cache go faster.
+// each of history and second, and dim * 4 written. At dim 64, S = 20, without history: 5.5 KB, so that an
+// H100's 3.0 TB/s of copies are 540 M targets/s; tables within the 50 MB second-level cache go faster.
+//
 // Known limits: all S draws of a target are made before its first gather; batches of a few hundred targets do
 // not fill the GPU.
 #include "core/dispatch.h"

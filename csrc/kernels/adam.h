@@ -18,7 +18,7 @@ struct AdamConstants {
   double step_size = 0.0, beta1 = 0.9, beta2 = 0.999, bias2 = 1.0, eps = 1e-8;
 };
 
-inline AdamConstants adam_constants(double lr, double beta1, double beta2, double eps, int64_t step) {
+LTGNN_HD AdamConstants adam_constants(double lr, double beta1, double beta2, double eps, int64_t step) {
   AdamConstants c;
   c.step_size = lr / (1.0 - std::pow(beta1, static_cast<double>(step)));
   c.bias2 = 1.0 - std::pow(beta2, static_cast<double>(step));

@@ -33,7 +33,8 @@ def propagate(
 
     Args:
         graph: `BipartiteGraph`, 2-D `torch.sparse_csr` tensor, or scipy sparse matrix; [num_rows, num_cols].
-        x: [num_cols, dim], float32, float64 or bfloat16 (sums are held in float32); any row stride.
+        x: [num_cols, dim], float32, float64, bfloat16 or float16 (sums of 16-bit types are held in float32);
+            any row stride.
         x0: [num_rows, dim], same dtype; nothing is added where it is None.
         alpha: teleport probability, in [0, 1].
         weight: [num_edges] in the order of the graph's edges; replaces normalisation and stored values.

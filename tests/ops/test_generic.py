@@ -179,7 +179,7 @@ def test_gradients_of_a_rectangular_matrix_without_its_transpose(
 
 
 @each_differentiable
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_gradients_in_low_precision(backend: str, case: OpCase, dtype: torch.dtype) -> None:
     if dtype not in case.dtypes:
         dtype = torch.float64
