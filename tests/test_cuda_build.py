@@ -88,13 +88,15 @@ def _arguments(operator: str) -> dict[str, object]:
         ones = torch.ones(2)
         return {"indptr": indptr, "indices": indices, "weight": ones, "x": ones[:, None],
                 "x0": None, "alpha": 0.5}  # fmt: skip
-    case = next(case for case in CASES if case.name == operator)
+    case = next((case for case in CASES if case.name == operator), None)
+    if case is None:
+        pytest.skip(f"{operator} has no case in op_cases.py")
     return case.inputs(Setting())
 
 
 @built_for_cuda
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_driver_everything_imports_and_cpu_tensors_work():
+def test_without_a_driver_everything_imports_and_cpu_tensors_work(tmp_path):
     program = """
 import torch, ltgnn, ltgnn._C_cuda
 assert not torch.cuda.is_available()
@@ -102,7 +104,8 @@ graph = ltgnn.graph.BipartiteGraph.from_edges([0, 0, 1], [0, 1, 1])
 assert ltgnn.ops.propagate(graph, torch.ones(4, 2)).isfinite().all()
 print(ltgnn._C_cuda.version())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ltgnn.__version__
 

@@ -109,6 +109,8 @@ def test_sass_in_another_dialect_is_an_error():
             "dot<bfloat16, int32, 8>",
             True,
         ),
+        ("void ltgnn::cuda::(anonymous namespace)::dot<ltgnn::Float16, int, 8>(int)",
+         "dot<float16, int32, 8>", True),
         ("void ltgnn::cuda::(anonymous namespace)::dot<double, int, 1>(int)",
          "dot<double, int32, 1>", False),
         ("void ltgnn::cuda::(anonymous namespace)::pick<float, (ltgnn::DType)2, true>(long)",

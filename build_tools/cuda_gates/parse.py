@@ -137,7 +137,9 @@ def short_name(demangled: str) -> str:
     if not bracket:
         return head
     shortened = [
-        _INTEGERS.get(argument, argument.replace("BFloat16", "bfloat16"))
+        _INTEGERS.get(
+            argument, argument.replace("BFloat16", "bfloat16").replace("Float16", "float16")
+        )
         for argument in _arguments(arguments[: arguments.rfind(">")])
     ]
     return f"{head}<{', '.join(shortened)}>"
@@ -165,13 +167,13 @@ def _arguments(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-_BYTES = {"float": 4, "double": 8, "bfloat16": 2}
+_BYTES = {"float": 4, "double": 8, "bfloat16": 2, "float16": 2}
 
 
 def moves_packs(name: str) -> bool:
     """Whether a kernel is instantiated for packs: of its integers one is 16 bytes over its first type.
 
-    `kPackWidth<T>` of cuda/lane.h: 4 for float, 2 for double, 8 for bfloat16.
+    `kPackWidth<T>` of cuda/lane.h: 4 for float, 2 for double, 8 for bfloat16 and float16.
     """
     _, bracket, arguments = name.partition("<")
     if not bracket:
