@@ -101,7 +101,7 @@ def user_rows(
         parts[part] = Part(Rows(np.zeros(num_users, np.int64), indices), extra)
     width = 8 + sum(np.dtype(_DTYPES[kind]).itemsize for kind in names)
     most = budget.elements(width if len(codes) == 1 else width + 4)
-    pieces = spool.pieces(min(most, 4 * PIECE))
+    pieces = spool.pieces(min(most, PIECE))
     counts = spool.degrees.of(num_users)
     for bucket in sort_by_row(pieces, counts, most, names, folder, progress):
         rows = slice(bucket.first, bucket.first + len(bucket.counts))
@@ -133,7 +133,7 @@ def transpose(
         degrees.add(piece, num_items)
     rows = Rows(degrees.of(num_items), ArrayFile(folder / "train.by_item.indices", "<i4"))
     most = budget.elements(8)
-    pieces = _swapped(part.by_user, min(most, 4 * PIECE))
+    pieces = _swapped(part.by_user, min(most, PIECE))
     for bucket in sort_by_row(pieces, rows.counts, most, [], folder, progress):
         rows.indices.append(bucket.columns)
     part.by_item = rows

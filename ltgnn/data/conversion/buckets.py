@@ -20,6 +20,8 @@ from ltgnn.data.ordered import ordered
 
 Key = npt.NDArray[np.uint64]  # row << 32 | column
 
+BEST = 3 << 20
+
 _SHIFT = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -46,8 +48,11 @@ class Bucket:
 def choose_bounds(counts: npt.NDArray[np.int64], most: int) -> list[int]:
     """Cuts rows into ranges of at most ``most`` pairs: [0, ..., number of rows].
 
+    Ranges of ``BEST`` pairs are made where ``most`` is larger: they are sorted in the cache, and their
+    arrays in memory that was used before. A row with more is a range by itself.
+
     Raises:
-        ValueError: a single row has more.
+        ValueError: a single row has more than ``most``.
     """
     if len(counts) and int(counts.max()) > most:
         row = int(counts.argmax())
@@ -55,6 +60,7 @@ def choose_bounds(counts: npt.NDArray[np.int64], most: int) -> list[int]:
             f"number {row} alone has {int(counts[row]):,} interactions, where {most:,} fit into memory "
             "at a time: allow more memory (--memory)"
         )
+    most = min(most, BEST)
     ends = np.cumsum(counts)
     bounds, done = [0], 0
     while bounds[-1] < len(counts):

@@ -59,7 +59,7 @@ class Budget:
     @property
     def piece_bytes(self) -> int:
         """Of a file, to be parsed at a time: a few are in flight, each with up to ten times its bytes."""
-        return min(32 << 20, max(64 << 10, self.working // 96))
+        return min(8 << 20, max(64 << 10, self.working // 96))
 
     def elements(self, width: int) -> int:
         """Interactions to be worked on at a time, in two threads and with a result on its way.

@@ -105,7 +105,8 @@ def _last(bucket: Bucket, users: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]
     places = np.flatnonzero(times == latest)
     last_of_user = np.append(users[places][1:] != users[places][:-1], True)
     places = places[last_of_user]
-    return places[bucket.counts[users[places]] > 1]
+    last: npt.NDArray[np.intp] = places[bucket.counts[users[places]] > 1]
+    return last
 
 
 def _user_keys(first: int, count: int, seed: int, stream: int) -> npt.NDArray[np.uint64]:
