@@ -10,3 +10,7 @@
 #include <limits>
 #include <new>
 #include <type_traits>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif

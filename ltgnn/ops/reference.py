@@ -57,6 +57,19 @@ def propagate(
     return (y if x0 is None else y + alpha * x0).to(x.dtype)
 
 
+def propagate_cusparse(
+    indptr: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    x: Tensor,
+    x0: Tensor | None,
+    alpha: float,
+    **plans: object,
+) -> Tensor:
+    """The same of explicit values; plans and transposed matrices change nothing but the time."""
+    return propagate(indptr, indices, weight, None, None, x, x0, alpha, False)
+
+
 def edge_dot(
     indptr: Tensor,
     indices: Tensor,
