@@ -11,8 +11,11 @@
 #include "cpu/kernels.h"
 #include "cpu/ltgnn_bpr_step.h"
 #include "cpu/ltgnn_step.h"
+#include "cpu/pair_scores.h"
 #include "cpu/propagate.h"
+#include "cpu/push.h"
 #include "cpu/sample_aggregate.h"
+#include "cpu/topk.h"
 
 namespace ltgnn {
 namespace LTGNN_ISA {
@@ -29,8 +32,12 @@ inline CpuKernels make_table(const char* name) {
   table.ltgnn_update = ltgnn_update;
   table.ltgnn_bpr_step = ltgnn_bpr_step;
   table.adam = adam;
+  table.push_residual = push_residual;
+  table.push = push;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
+  table.pair_scores = pair_scores;
+  table.topk = topk;
   return table;
 }
 

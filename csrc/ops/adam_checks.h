@@ -26,7 +26,6 @@ inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const 
   AdamParams p;
   check_dim(op, "param", param, 2, "[num_rows, dim]");
   p.type = dtype_code(op, "param", param);
-  LTGNN_CHECK(op, p.type != DType::kBFloat16, "param must be float32 or float64, got bfloat16");
   p.table_rows = param.size(0);
   p.dim = param.size(1);
   LTGNN_CHECK(op, param.is_contiguous(), "param must be contiguous");

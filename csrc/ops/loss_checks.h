@@ -14,7 +14,6 @@ inline LossParams loss_params(const char* op, const Tensor& x, const Tensor& use
   LTGNN_CHECK(op, x.is_contiguous(), "x must be contiguous");
   LossParams p;
   p.type = dtype_code(op, "x", x);
-  LTGNN_CHECK(op, p.type != DType::kBFloat16, "x must be float32 or float64, got bfloat16");
   p.x = x.const_data_ptr();
   p.num_rows = x.size(0);
   p.dim = x.size(1);

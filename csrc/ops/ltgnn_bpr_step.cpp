@@ -50,7 +50,6 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
   LTGNN_CHECK(kOp, l2 >= 0.0, "l2 must not be negative, got ", l2);
   check_dim(kOp, "e0", e0, 2, "[num_nodes, dim]");
   const DType type = dtype_code(kOp, "e0", e0);
-  LTGNN_CHECK(kOp, type != DType::kBFloat16, "e0 must be float32 or float64, got bfloat16");
   LTGNN_CHECK(kOp, e0.is_contiguous(), "e0 must be contiguous");
   const int64_t num_nodes = e0.size(0);
   check_table(kOp, "delta", delta, num_nodes, e0);

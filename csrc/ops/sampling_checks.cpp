@@ -2,12 +2,13 @@
 
 namespace ltgnn {
 
-void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x) {
+void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x,
+                 const char* x_name) {
   check_dim(op, name, table, 2, "[num_nodes, dim]");
   check_dtype(op, name, table, x.scalar_type());
   check_size(op, name, table, 0, num_rows);
   check_size(op, name, table, 1, x.size(1));
-  check_same_device(op, name, table, x, "x");
+  check_same_device(op, name, table, x, x_name);
   LTGNN_CHECK(op, table.is_contiguous(), name, " must be contiguous");
 }
 
@@ -18,10 +19,11 @@ const void* optional_table(const char* op, const char* name, const OptionalTenso
   return table->const_data_ptr();
 }
 
-const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x) {
+const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x,
+                         const char* x_name) {
   check_dim(op, name, ids, 1, "");
   check_dtype(op, name, ids, ScalarType::Long);
-  check_same_device(op, name, ids, x, "x");
+  check_same_device(op, name, ids, x, x_name);
   LTGNN_CHECK(op, ids.is_contiguous(), name, " must be contiguous");
   return ids.const_data_ptr<int64_t>();
 }
@@ -34,7 +36,6 @@ SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, co
   p.csr = csr_view(op, indptr, indices, x.size(0));
   check_same_device(op, "x", x, indptr, "indptr");
   p.type = dtype_code(op, "x", x);
-  LTGNN_CHECK(op, p.type != DType::kBFloat16, "x must be float32 or float64, got bfloat16");
   LTGNN_CHECK(op, x.is_contiguous(), "x must be contiguous");
   LTGNN_CHECK(op, fanout >= 0 && fanout <= kMaxFanout, "fanout must be in [0, ", kMaxFanout, "], got ",
               fanout);

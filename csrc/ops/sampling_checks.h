@@ -17,13 +17,15 @@ SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, cons
                                       const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
                                       bool self_loops);
 
-// A contiguous [num_rows, dim] table of x's dtype, dim and device.
-void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x);
+// A contiguous [num_rows, dim] table of x's dtype, dim and device; messages call x `x_name`.
+void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x,
+                 const char* x_name = "x");
 const void* optional_table(const char* op, const char* name, const OptionalTensor& table, int64_t num_rows,
                            const Tensor& x);
 
 // A contiguous int64 vector on x's device.
-const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x);
+const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x,
+                         const char* x_name = "x");
 
 // Raises for the position in `ids` that a CPU kernel reported: the id is no row of the matrix, or that row is
 // malformed. Returns for -1.
