@@ -2,10 +2,11 @@
 //
 //   y_qi = <queries_q, items_id>, id = ids_qi, in double, rounded once
 //
-// Mapping: eight lanes a pair, each one of the eight sums; lanes read neighbouring columns. Bytes per pair: dim
-// * sizeof(T) gathered, in pieces of 8 sizeof(T), and 8 + sizeof(T); the query stays in the first-level cache.
-// At d = 64 fp32: 268 bytes; an H100 with 3.0 TB/s of copies does 11 G pairs a second. Known limit: arithmetic
-// in double, on cards with few such units the floor.
+// Mapping: eight lanes a pair, each one of the eight sums; lanes read neighbouring columns. Bytes per pair:
+// dim
+// * sizeof(T) gathered, in pieces of 8 sizeof(T), and 8 + sizeof(T); the query stays in the first-level
+// cache. At d = 64 fp32: 268 bytes; an H100 with 3.0 TB/s of copies does 11 G pairs a second. Known limit:
+// arithmetic in double, on cards with few such units the floor.
 #include "core/dispatch.h"
 #include "cuda/kernels.h"
 #include "cuda/launch.cuh"
@@ -29,8 +30,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
         sum += static_cast<double>(query[i]) * static_cast<double>(item[i]);
       sum = group_sum(sum, LTGNN_PLANTED(pair_scores_lanes) ? kScoreSums / 2 : kScoreSums);
     }
-    if (lane == 0)
-      static_cast<T*>(p.scores)[pair] = good ? static_cast<T>(sum) : -static_cast<T>(INFINITY);
+    if (lane == 0) static_cast<T*>(p.scores)[pair] = good ? static_cast<T>(sum) : -static_cast<T>(INFINITY);
   });
 }
 

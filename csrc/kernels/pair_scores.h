@@ -2,8 +2,8 @@
 //
 // The order of the sum is fixed: eight sums, one for each remainder of the column by 8, then
 // ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)). A product of two floats is exact in double, so that float
-// embeddings score the same bits on every instruction set and device; double ones up to the fusing of multiply
-// and add. Bytes per pair: dim * sizeof(T) gathered.
+// embeddings score the same bits on every instruction set and device; double ones up to the fusing of
+// multiply and add. Bytes per pair: dim * sizeof(T) gathered.
 #pragma once
 
 #include <cmath>
@@ -33,7 +33,8 @@ LTGNN_HD double pair_score(const T* a, const T* b, int64_t dim) {
   double sum[kScoreSums] = {};
   int64_t i = 0;
   for (; i + kScoreSums <= dim; i += kScoreSums)
-    for (int k = 0; k < kScoreSums; ++k) sum[k] += static_cast<double>(a[i + k]) * static_cast<double>(b[i + k]);
+    for (int k = 0; k < kScoreSums; ++k)
+      sum[k] += static_cast<double>(a[i + k]) * static_cast<double>(b[i + k]);
   for (int k = 0; i + k < dim; ++k) sum[k] += static_cast<double>(a[i + k]) * static_cast<double>(b[i + k]);
   return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }

@@ -141,7 +141,8 @@ def is_native(problem: Problem) -> bool:
 def pair_scores(problem: Problem, block: Tensor, ids: Tensor) -> Tensor:
     """The scores themselves of the items [B, L] listed for each query; -inf for id N."""
     if is_native(problem):
-        return torch.ops.ltgnn.pair_scores(block, problem.items, ids)
+        scores: Tensor = torch.ops.ltgnn.pair_scores(block, problem.items, ids)
+        return scores
     num_items = len(problem.items)
     row_bytes = ids.shape[1] * problem.items.shape[1] * 2 * problem.dtype.itemsize
     step = max(1, problem.block_bytes // 2 // max(1, row_bytes))

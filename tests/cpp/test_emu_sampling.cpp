@@ -33,9 +33,9 @@ std::vector<int64_t> random_targets(int64_t count, int64_t num_rows, Random& ran
 
 void test_neighbors(int fanout, DType index, Random& random) {
   const Graph graph = graph_around(fanout, 400, random);
-  const auto rows = random_targets(90, graph.num_rows(), random);
+  const auto rows = random_targets(60, graph.num_rows(), random);
   std::vector<int64_t> expected(rows.size() * static_cast<size_t>(fanout)), out(expected.size());
-  SampleNeighborsParams p{graph.view(index), rows.data(), 90, fanout, random(), expected.data()};
+  SampleNeighborsParams p{graph.view(index), rows.data(), 60, fanout, random(), expected.data()};
   CHECK(cpu_kernels().sample_neighbors(p, {}) == -1);
   p.out = out.data();
   for_each_schedule([&] {
@@ -110,7 +110,7 @@ template <class T>
 void test_aggregate(int64_t dim, int fanout, Random& random) {
   const DType index = random() & 1 ? DType::kInt32 : DType::kInt64;
   Graph graph = random() & 1 ? random_graph(60, 60, 3 * fanout, random) : graph_around(fanout, 70, random);
-  AggregateCase<T> test(std::move(graph), 40, dim, fanout, index, random);
+  AggregateCase<T> test(std::move(graph), 30, dim, fanout, index, random);
   CHECK(cpu_kernels().sample_aggregate(test.params, {}) == -1);
   const auto expected = test.out, expected_second = test.out_second;
   std::vector<T> first, first_second;
@@ -217,12 +217,13 @@ int main() {
   }
   test_negatives(DType::kInt32, random);
   test_negatives(DType::kInt64, random);
-  for (const int64_t dim : {1, 3, 8, 33, 64, 130, 200}) {
-    for (const int fanout : {0, 1, 6, 40}) {
+  for (const int64_t dim : {1, 3, 8, 33, 64, 130}) {
+    for (const int fanout : {1, 6, 40}) {
       test_aggregate<float>(dim, fanout, random);
       test_aggregate<double>(dim, fanout, random);
     }
   }
+  test_aggregate<float>(4, 0, random);
   test_aggregate<float>(4, 256, random);
   test_faults<float>(random);
   test_faults<double>(random);
