@@ -27,9 +27,19 @@ DType dtype_code(const char* op, const char* name, const Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case ScalarType::Float: return DType::kFloat32;
     case ScalarType::Double: return DType::kFloat64;
+    default: fail_value(op, name, " must be float32 or float64, got ", dtype_name(tensor.scalar_type()));
+  }
+}
+
+DType storage_code(const char* op, const char* name, const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case ScalarType::Float: return DType::kFloat32;
+    case ScalarType::Double: return DType::kFloat64;
     case ScalarType::BFloat16: return DType::kBFloat16;
+    case ScalarType::Half: return DType::kFloat16;
     default:
-      fail_value(op, name, " must be float32, float64 or bfloat16, got ", dtype_name(tensor.scalar_type()));
+      fail_value(op, name, " must be float32, float64, bfloat16 or float16, got ",
+                 dtype_name(tensor.scalar_type()));
   }
 }
 

@@ -34,7 +34,6 @@ SlackRowsView slack_rows(const char* op, const Tensor& row_begin, const Tensor& 
 // y and what follows from it, for a graph whose number of rows is known.
 DType check_tables(const char* op, const Tensor& y, const Tensor& residual, int64_t num_rows) {
   const DType type = dtype_code(op, "y", y);
-  LTGNN_CHECK(op, type != DType::kBFloat16, "y must be float32 or float64, got bfloat16");
   check_size(op, "y", y, 0, num_rows);
   LTGNN_CHECK(op, y.is_contiguous(), "y must be contiguous");
   check_table(op, "residual", residual, num_rows, y, "y");

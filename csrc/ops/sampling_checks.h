@@ -6,7 +6,12 @@
 
 namespace ltgnn {
 
-// The parameters that all of them have. x is the [num_cols, dim] table whose dtype the others follow.
+// The parameters that all of them have, but for the target rows.
+SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, const Tensor& indices,
+                                        const OptionalTensor& row_scale, const OptionalTensor& col_scale,
+                                        const Tensor& x, int64_t fanout, int64_t seed, bool self_loops);
+
+// With them. x is the [num_cols, dim] table whose dtype the others follow.
 SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, const Tensor& indices,
                                       const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                       const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,

@@ -10,18 +10,7 @@ from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch
-from ltgnn.ops import negative_sample
-
-
-def mix_seed(*parts: int) -> int:
-    """One non-negative 63-bit seed from several numbers (the finaliser of SplitMix64, chained)."""
-    state = 0
-    for part in parts:
-        state = (state ^ (part & 0xFFFFFFFFFFFFFFFF)) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
-        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 31
-    return state >> 1
+from ltgnn.ops import mix_seed, negative_sample
 
 
 def auto_batch_size(num_pairs: int) -> int:
