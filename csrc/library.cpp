@@ -94,6 +94,9 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   m.def(
       "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent) -> (Tensor, "
       "Tensor)");
+  // Inner products of queries [Q, D] and the items [N, D] that ids [Q, L] int64 names, in float64, rounded once;
+  // -inf for what is no item -> [Q, L]
+  m.def("pair_scores(Tensor queries, Tensor items, Tensor ids) -> Tensor");
   // The k items [N, D] with the largest inner product for each of queries [Q, D], ordered by (-score, id); not
   // those in its row of the CSR pair: indptr [Q+1] int64, indices [P] int32|int64, sorted in each row.
   //   -> (scores [Q, k], -inf past the end; ids [Q, k] int64, -1 past the end)

@@ -17,6 +17,7 @@
 #include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
+#include "kernels/pair_scores.h"
 #include "kernels/propagate.h"
 #include "kernels/push.h"
 #include "kernels/sample_aggregate.h"
@@ -55,6 +56,7 @@ void push_residual(const PushResidualParams& params, const Launch& at);
 // captured into a CUDA graph.
 void push(const PushParams& params, const Launch& at);
 void in_batch_softmax_loss(const LossParams& params, const Launch& at);
+void pair_scores(const PairScoresParams& params, const Launch& at);
 void topk(const TopkParams& params, const Launch& at);
 void ltgnn_bpr_step(const LtgnnBprStepParams& params, const Launch& at);
 

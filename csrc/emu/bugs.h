@@ -23,6 +23,7 @@
   X(engine_missing_barrier) \
   X(engine_plain_add) \
   X(find_row_whole_warp) \
+  X(pair_scores_lanes) \
   X(propagate_add_barrier) \
   X(propagate_piece_short) \
   X(propagate_slot_border) \

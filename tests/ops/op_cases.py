@@ -140,6 +140,7 @@ CASES = (
         "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
+    OpCase("pair_scores", inputs.pair_scores_inputs, reference.pair_scores, graphs=_EVERY),
     OpCase("topk", inputs.topk_inputs, reference.topk, graphs=_EVERY),
 )  # fmt: skip
 BY_NAME = {case.name: case for case in CASES}

@@ -303,3 +303,10 @@ def topk_inputs(setting: Setting) -> Arguments:
         "indptr": make.optional(indptr),
         "indices": make.optional(graph.indices[: int(indptr[-1])]),
     }
+
+
+def pair_scores_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    rows, items = min(make.graph.num_rows, 80), make.graph.num_cols
+    ids = torch.randint(-1, items + 1, (rows, 9), generator=make.random)
+    return {"queries": make.table(rows), "items": make.table(items), "ids": ids}

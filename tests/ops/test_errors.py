@@ -166,6 +166,17 @@ PROPAGATE: list[Bad] = [
 ]  # fmt: skip
 
 
+EMBEDDINGS: list[Bad] = [
+    *bad_table("items", "")[:1], *bad_table("items", "")[2:],
+    (to("queries", lambda t: t[0]), ValueError, "queries must be 2-D .*got 1-D"),
+    (to("queries", lambda t: t.half()), ValueError, "queries must be float32, float64 or .*got float16"),
+    (to("queries", lambda t: t.bfloat16()), ValueError, "queries must be float32 or float64, got bfl"),
+    (to("queries", lambda t: t.t().contiguous().t()), ValueError, "queries must be contiguous"),
+    (to("items", lambda t: t.t().contiguous().t()), ValueError, "items must be contiguous"),
+    (to("items", lambda t: t.double()), ValueError, "items must be float32, got float64"),
+]  # fmt: skip
+
+
 def overlapping(arguments: Arguments) -> Arguments:
     """out begins one row after x in the same memory."""
     outer = torch.cat([arguments["x"], arguments["x"][:1]])
@@ -252,14 +263,13 @@ BAD: dict[str, list[Bad]] = {
         *bad_number("tau", [0.0, -1.0, float("nan")], "tau must be positive"),
         *bad_number("exponent", [float("nan"), float("inf")], "exponent must be"),
     ],
+    "pair_scores": [
+        *EMBEDDINGS, *bad_table("ids", "60 ")[:2],
+        (to("ids", lambda t: t.int()), ValueError, "ids must be int64, got int32"),
+        (to("ids", strided), ValueError, "ids must be contiguous"),
+    ],
     "topk": [
-        *bad_graph(indices_checked=False), *bad_table("items", "")[:1], *bad_table("items", "")[2:],
-        (to("queries", lambda t: t[0]), ValueError, "queries must be 2-D .*got 1-D"),
-        (to("queries", lambda t: t.half()), ValueError, "queries must be float32, float64 or .*got float16"),
-        (to("queries", lambda t: t.bfloat16()), ValueError, "queries must be float32 or float64, got bfl"),
-        (to("queries", lambda t: t.t().contiguous().t()), ValueError, "queries must be contiguous"),
-        (to("items", lambda t: t.t().contiguous().t()), ValueError, "items must be contiguous"),
-        (to("items", lambda t: t.double()), ValueError, "items must be float32, got float64"),
+        *bad_graph(indices_checked=False), *EMBEDDINGS,
         (to("queries", lambda t: t[:-1]), ValueError, "indptr must have 60 elements in axis 0"),
         *bad_number("k", [0, -1], "k must be at least 1, got (0|-1)"),
         (to("indptr", lambda _: None), ValueError, "indptr and indices must be given together, got indices"),
