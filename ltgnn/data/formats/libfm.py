@@ -103,7 +103,7 @@ def _is_row(row: list[bytes]) -> bool:
         float(row[0])
     except ValueError:
         return False
-    return len(row) > 1 and all(_FEATURE.fullmatch(token) for token in row[1:])
+    return len(row) > 2 and all(_FEATURE.fullmatch(token) for token in row[1:])
 
 
 def _interactions(table: LibFmArrays) -> Interactions:

@@ -14,6 +14,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from os import PathLike
 from typing import IO, Any
 
@@ -67,13 +68,13 @@ def read_pieces(
     name = display_name(path)
     step = max(1024, piece_bytes // _BYTES_A_PAIR)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, ExitStack() as stack:
             _check_size(archive, os.path.getsize(path), options.max_bytes)
             members = set(archive.namelist())
             if {"format.npy", "shape.npy"} <= members:
-                pieces = _matrix(archive, step)
+                pieces = _matrix(_Opener(archive, stack), step)
             elif {"users.npy", "items.npy"} <= members:
-                pieces = _pairs(archive, members, step)
+                pieces = _pairs(_Opener(archive, stack), members, step)
             else:
                 raise ValueError(
                     f"expected a scipy matrix or arrays users and items, got {sorted(members)[:8]}"
@@ -96,9 +97,8 @@ def matches(sample: bytes) -> bool:
 class _Stream:
     """One array of an archive, read from front to end."""
 
-    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self.name = name
-        self._file: IO[bytes] = archive.open(f"{name}.npy")
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.name, self._file = name, file
         version = np.lib.format.read_magic(self._file)
         read_header: Callable[..., Any] = (
             np.lib.format.read_array_header_1_0
@@ -118,33 +118,42 @@ class _Stream:
             raise ValueError(f"{self.name}: expected {self.length} elements, got fewer")
         return np.frombuffer(data, self.dtype)
 
-    def close(self) -> None:
-        self._file.close()
 
+class _Opener:
+    """Opens the arrays of an archive; they are closed with the stack."""
 
-def _whole(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    stream = _Stream(archive, name)
-    try:
+    def __init__(self, archive: zipfile.ZipFile, stack: ExitStack) -> None:
+        self._archive, self._stack = archive, stack
+
+    def stream(self, name: str) -> _Stream:
+        try:
+            file = self._archive.open(f"{name}.npy")
+        except KeyError:
+            raise ValueError(
+                f"expected an array {name}, got {self._archive.namelist()[:8]}"
+            ) from None
+        return _Stream(self._stack.enter_context(file), name)
+
+    def whole(self, name: str) -> npt.NDArray[Any]:
+        stream = self.stream(name)
         return stream.read(stream.length)
-    finally:
-        stream.close()
 
 
-def _matrix(archive: zipfile.ZipFile, step: int) -> Iterator[Interactions]:
-    kind = _text(_whole(archive, "format"))
-    shape = _whole(archive, "shape")
+def _matrix(opener: _Opener, step: int) -> Iterator[Interactions]:
+    kind = _text(opener.whole("format"))
+    shape = opener.whole("shape")
     if shape.dtype.kind not in "iu" or len(shape) != 2:
         raise ValueError("shape: expected two integers")
     num_users, num_items = (int(size) for size in shape)
     if kind not in ("csr", "csc", "coo"):
         raise ValueError(f"expected a matrix of format csr, csc or coo, got {kind!r}")
-    data = _Stream(archive, "data")
+    data = opener.stream("data")
     if kind == "coo":
-        streams = [_Stream(archive, "row"), _Stream(archive, "col"), data]
+        streams = [opener.stream("row"), opener.stream("col"), data]
         columns = _zip(streams, step)
     else:
-        indptr = _whole(archive, "indptr")
-        streams = [_Stream(archive, "indices"), data]
+        indptr = opener.whole("indptr")
+        streams = [opener.stream("indices"), data]
         rows = num_users if kind == "csr" else num_items
         length = streams[0].length
         if indptr.dtype.kind not in "iu" or len(indptr) != rows + 1:
@@ -157,10 +166,10 @@ def _matrix(archive: zipfile.ZipFile, step: int) -> Iterator[Interactions]:
         yield Interactions(users, items, num_users, num_items, values if keep else None)
 
 
-def _pairs(archive: zipfile.ZipFile, members: set[str], step: int) -> Iterator[Interactions]:
+def _pairs(opener: _Opener, members: set[str], step: int) -> Iterator[Interactions]:
     names = [name for name in ("users", "items", "values", "times") if f"{name}.npy" in members]
     num_users = num_items = 0
-    for arrays in _zip([_Stream(archive, name) for name in names], step):
+    for arrays in _zip([opener.stream(name) for name in names], step):
         columns = dict(zip(names, arrays, strict=True))
         for name in ("users", "items"):
             if columns[name].dtype.kind not in "iu":
@@ -181,8 +190,6 @@ def _zip(streams: Sequence[_Stream], step: int) -> Iterator[tuple[npt.NDArray[An
     for done in range(0, streams[0].length, step):
         count = min(step, streams[0].length - done)
         yield tuple(stream.read(count) for stream in streams)
-    for stream in streams:
-        stream.close()
 
 
 def _expand(
