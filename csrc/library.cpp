@@ -20,11 +20,15 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "propagate_out(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, "
       "Tensor x, "
       "Tensor? x0, float alpha, bool self_loops, Tensor(a!) out) -> ()");
-  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; the structure is trusted ->
-  // [R, D]
+  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; t_*: the transposed matrix,
+  // read by the backward only; plan and t_plan: numbers of plans for the two, or 0: checked and not prepared
+  // -> [R, D]
   m.def(
-      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha) "
-      "-> Tensor");
+      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha, "
+      "Tensor? t_indptr, Tensor? t_indices, Tensor? t_weight, int plan, int t_plan) -> Tensor");
+  // A plan for this matrix, checked; it holds the tensors until it is freed -> its number
+  m.def("cusparse_plan(Tensor indptr, Tensor indices, Tensor weight, int num_cols) -> int");
+  m.def("cusparse_plan_free(int plan) -> ()");
   // out[e] = factor row_scale[r] col_scale[c] <g[r], x[c]> for edge e from row r to column c; g [R, D], x [C,
   // D] -> [E]
   m.def(
@@ -90,9 +94,11 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   m.def(
       "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent) -> (Tensor, "
       "Tensor)");
-  // The k items [N, D] with the largest inner product for each of queries [Q, D], ordered by (-score, id); not
-  // those in its row of the CSR pair: indptr [Q+1] int64, indices [P] int32|int64, sorted in each row.
+  // Inner products of queries [Q, D] and the items [N, D] that ids [Q, L] int64 names, in float64, rounded
+  // once; -inf for what is no item -> [Q, L]
+  m.def("pair_scores(Tensor queries, Tensor items, Tensor ids) -> Tensor");
+  // The k items [N, D] with the largest inner product for each of queries [Q, D], ordered by (-score, id);
+  // not those in its row of the CSR pair: indptr [Q+1] int64, indices [P] int32|int64, sorted in each row.
   //   -> (scores [Q, k], -inf past the end; ids [Q, k] int64, -1 past the end)
-  m.def(
-      "topk(Tensor queries, Tensor items, int k, Tensor? indptr, Tensor? indices) -> (Tensor, Tensor)");
+  m.def("topk(Tensor queries, Tensor items, int k, Tensor? indptr, Tensor? indices) -> (Tensor, Tensor)");
 }

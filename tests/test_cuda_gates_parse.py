@@ -69,7 +69,9 @@ _Zsecond:
 
 
 def test_ptxas_is_read():
-    first, second = parse_ptxas(PTXAS).values()
+    found = parse_ptxas(PTXAS.replace("'_Zsecond' for 'sm_90'", "'_Zsecond' for 'sm_80'"))
+    assert list(found) == [("sm_90", "_Zfirst"), ("sm_80", "_Zsecond")]
+    first, second = found.values()
     assert first == Resources(42, stack=0, spill_stores=0, spill_loads=0, shared=0, barriers=0)
     # A device function that was not inlined counts with its kernel.
     assert second == Resources(
@@ -107,6 +109,8 @@ def test_sass_in_another_dialect_is_an_error():
             "dot<bfloat16, int32, 8>",
             True,
         ),
+        ("void ltgnn::cuda::(anonymous namespace)::dot<ltgnn::Float16, int, 8>(int)",
+         "dot<float16, int32, 8>", True),
         ("void ltgnn::cuda::(anonymous namespace)::dot<double, int, 1>(int)",
          "dot<double, int32, 1>", False),
         ("void ltgnn::cuda::(anonymous namespace)::pick<float, (ltgnn::DType)2, true>(long)",

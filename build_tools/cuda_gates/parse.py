@@ -26,23 +26,23 @@ class Resources:
     barriers: int
 
 
-def parse_ptxas(text: str) -> dict[str, Resources]:
-    """Resources of every kernel in the output of `nvcc -Xptxas=-v`, by mangled name.
+def parse_ptxas(text: str) -> dict[tuple[str, str], Resources]:
+    """Resources of every kernel in the output of `nvcc -Xptxas=-v`, by ("sm_90", mangled name).
 
     Raises:
         ValueError: a kernel was announced without its figures: ptxas speaks another dialect.
     """
-    found: dict[str, Resources] = {}
+    found: dict[tuple[str, str], Resources] = {}
     # Each part holds one kernel, and the device functions that were compiled beside it.
     parts = _ENTRY.split(text)
-    for name, part in zip(parts[1::3], parts[3::3], strict=True):
+    for name, architecture, part in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         used = _USED.search(part)
         frames = [tuple(map(int, frame)) for frame in _FRAME.findall(part)]
         if used is None or not frames:
             raise ValueError(f"ptxas: no registers or stack frame reported for {name}")
         line = part[used.start() :].split("\n", 1)[0]
         barriers, shared = _BARRIERS.search(line), _SHARED.search(line)
-        found[name] = Resources(
+        found[architecture, name] = Resources(
             registers=int(used[1]),
             stack=max(frame[0] for frame in frames),
             spill_stores=sum(frame[1] for frame in frames),
@@ -137,7 +137,9 @@ def short_name(demangled: str) -> str:
     if not bracket:
         return head
     shortened = [
-        _INTEGERS.get(argument, argument.replace("BFloat16", "bfloat16"))
+        _INTEGERS.get(
+            argument, argument.replace("BFloat16", "bfloat16").replace("Float16", "float16")
+        )
         for argument in _arguments(arguments[: arguments.rfind(">")])
     ]
     return f"{head}<{', '.join(shortened)}>"
@@ -165,13 +167,13 @@ def _arguments(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-_BYTES = {"float": 4, "double": 8, "bfloat16": 2}
+_BYTES = {"float": 4, "double": 8, "bfloat16": 2, "float16": 2}
 
 
 def moves_packs(name: str) -> bool:
     """Whether a kernel is instantiated for packs: of its integers one is 16 bytes over its first type.
 
-    `kPackWidth<T>` of cuda/lane.h: 4 for float, 2 for double, 8 for bfloat16.
+    `kPackWidth<T>` of cuda/lane.h: 4 for float, 2 for double, 8 for bfloat16 and float16.
     """
     _, bracket, arguments = name.partition("<")
     if not bracket:

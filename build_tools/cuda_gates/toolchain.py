@@ -89,43 +89,49 @@ def _run(command: list[str], stdin: str | None = None) -> subprocess.CompletedPr
     return done
 
 
-def _measure_file(path: str, architecture: str, scratch: Path) -> list[Kernel]:
+def _measure_file(path: str, architectures: list[str], scratch: Path) -> list[Kernel]:
     source = ROOT / path
-    cubin = scratch / f"{source.stem}.{architecture}.cubin"
+    if "__global__" not in source.read_text():
+        return []  # calls of libraries, whose headers may be missing here
+    folder = scratch / source.stem
+    folder.mkdir()
+    numbers = [architecture.removeprefix("sm_") for architecture in architectures]
+    targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
+    # Compiled whole, for the host too, which finds errors of its own; the cubins are kept on the way.
     compiled = _run(
         [
-            str(_toolkit().home / "bin" / "nvcc"),
-            "-cubin",
-            f"-arch={architecture}",
-            *NVCC_FLAGS,
-            str(source),
-            "-o",
-            str(cubin),
+            str(_toolkit().home / "bin" / "nvcc"), "-c", *targets, *NVCC_FLAGS, "-keep",
+            "-keep-dir", str(folder), str(source), "-o", str(folder / "object.o"),
         ]
-    )
+    )  # fmt: skip
     resources = parse_ptxas(compiled.stdout + compiled.stderr)
     if not resources:  # a file without kernels
         return []
-    code = parse_sass(_run([_nvdisasm(), str(cubin)]).stdout)
-    symbols = sorted(resources)
-    demangled = _run(["c++filt"], "\n".join(symbols) + "\n").stdout.splitlines()
+    code = {
+        (f"sm_{number}", symbol): found
+        for number in numbers
+        for symbol, found in parse_sass(
+            _run([_nvdisasm(), str(folder / f"{source.stem}.compute_{number}.cubin")]).stdout
+        ).items()
+    }
+    symbols = "\n".join(symbol for _, symbol in resources)
+    names = map(short_name, _run(["c++filt"], symbols + "\n").stdout.splitlines())
     kernels = [
-        Kernel(architecture, source.name, short_name(text), resources[symbol], code[symbol])
-        for symbol, text in zip(symbols, demangled, strict=True)
+        Kernel(key[0], source.name, name, resources[key], code[key])
+        for key, name in zip(resources, names, strict=True)
     ]
-    ours = [kernel.key for kernel in kernels if not kernel.third_party]
+    ours = [f"{k.architecture} {k.key}" for k in kernels if not k.third_party]
     if len(set(ours)) != len(ours):
         twice = sorted({key for key in ours if ours.count(key) > 1})
         raise RuntimeError(f"kernels that the table cannot tell apart: {', '.join(twice)}")
     return kernels
 
 
-def measure(paths: Iterable[str], architectures: Iterable[str], jobs: int) -> list[Kernel]:
-    """Compile every file for every architecture and read the results."""
-    work = [(path, architecture) for architecture in architectures for path in paths]
+def measure(paths: Iterable[str], architectures: list[str], jobs: int) -> list[Kernel]:
+    """Compile every file and read the results, ordered by architecture, file and kernel."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
-        parts = pool.map(lambda item: _measure_file(*item, Path(folder)), work)
-        return [kernel for part in parts for kernel in part]
+        parts = pool.map(lambda path: _measure_file(path, architectures, Path(folder)), paths)
+        return sorted((k for part in parts for k in part), key=lambda k: (k.architecture, k.key))
 
 
 def resident_warps(kernels: list[Kernel], launches: list[tuple[int, int]]) -> list[int]:

@@ -49,7 +49,7 @@ inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
     double total = 0.0;
     for (int64_t b = 0; b < p.batch; ++b) total += losses.get()[b];
     *p.loss = p.batch > 0 ? total / static_cast<double>(p.batch) : 0.0;
-    std::memset(grad, 0, static_cast<size_t>(p.num_rows * p.dim) * sizeof(T));
+    for (int64_t i = 0; i < p.num_rows * p.dim; ++i) grad[i] = T(0);
     for_each_column_block(p.dim, p.batch, parallel, [&](int64_t begin, int64_t end) {
       for (int64_t b = 0; b < p.batch; ++b) {
         const T slope = slopes.get()[b];

@@ -11,6 +11,7 @@
 #include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
+#include "kernels/pair_scores.h"
 #include "kernels/propagate.h"
 #include "kernels/push.h"
 #include "kernels/sample_aggregate.h"
@@ -37,6 +38,7 @@ struct CpuKernels {
   int64_t (*push)(const PushParams&, const Parallel&);
   int64_t (*bpr_loss)(const LossParams&, const Parallel&);
   int64_t (*in_batch_softmax_loss)(const LossParams&, const Parallel&);
+  int64_t (*pair_scores)(const PairScoresParams&, const Parallel&);
   int64_t (*topk)(const TopkParams&, const Parallel&);
 };
 

@@ -31,8 +31,8 @@ class Topk {
   using Lanes = typename Gemm::Lanes;
   using Key = RankKey<T>;
   static constexpr int64_t kRows = Gemm::kRows, kCols = Gemm::kCols, kLanes = Gemm::kLanes;
-  static constexpr int64_t kMaxBlock = 256;          // queries a task
-  static constexpr int64_t kListBytes = 4 << 20;     // of a task's lists, roughly: longer lists, fewer queries
+  static constexpr int64_t kMaxBlock = 256;       // queries a task
+  static constexpr int64_t kListBytes = 4 << 20;  // of a task's lists, roughly: longer lists, fewer queries
   static constexpr int64_t kSliceBytes = 128 << 10;  // of items
 
  public:
@@ -52,7 +52,7 @@ class Topk {
 
   int64_t run() {
     const int64_t whole = p_.num_items / kRows * kRows;
-    if (whole < p_.num_items)
+    if (whole < p_.num_items && p_.dim > 0)
       std::memcpy(tail_.get(), items() + whole * p_.dim,
                   static_cast<size_t>((p_.num_items - whole) * p_.dim) * sizeof(T));
     FirstFault fault(p_.num_queries);
@@ -106,8 +106,7 @@ class Topk {
     const T* queries = static_cast<const T*>(p_.queries) + block.first * p_.dim;
     for (int64_t q = 0; q < round_up(block.size, kCols); ++q) {
       T* panel = block.panels + q / kCols * kCols * p_.dim + q % kCols;
-      for (int64_t i = 0; i < p_.dim; ++i)
-        panel[i * kCols] = q < block.size ? queries[q * p_.dim + i] : T(0);
+      for (int64_t i = 0; i < p_.dim; ++i) panel[i * kCols] = q < block.size ? queries[q * p_.dim + i] : T(0);
       const bool usable =
           q < block.size && (p_.seen.indptr == nullptr || valid_row(p_.seen, block.first + q));
       block.bounds[q] = usable && kept_ > 0 ? -kInfinity : kInfinity;
@@ -135,7 +134,9 @@ class Topk {
     if (MaskBytes<T>((high[0] > low[0]) | (high[1] > low[1])).any()) collect(block, column, item, scores);
   }
 
-  __attribute__((noinline)) void collect(const Block& block, int64_t column, int64_t item, const T* scores) const {
+  // Apart, as `cut` is: else both would take registers from the loops that call them.
+  __attribute__((noinline)) void collect(const Block& block, int64_t column, int64_t item,
+                                         const T* scores) const {
     const int64_t count = item + kRows < p_.num_items ? kRows : p_.num_items - item;
     for (int64_t m = 0; m < count; ++m) {
       const T* row = scores + m * kCols;
@@ -149,9 +150,13 @@ class Topk {
 
   void add(const Block& block, int64_t q, T score, int64_t item) const {
     if (is_seen(p_.seen, block.first + q, item)) return;
+    const int64_t count = block.counts[q]++;
+    block.lists[q * capacity_ + count] = Key::of(score, item);
+    if (count + 1 == capacity_) cut(block, q);
+  }
+
+  __attribute__((noinline)) void cut(const Block& block, int64_t q) const {
     Key* list = block.lists + q * capacity_;
-    list[block.counts[q]++] = Key::of(score, item);
-    if (block.counts[q] < capacity_) return;
     select_best(list, capacity_, kept_);
     Key worst = list[0];
     for (int64_t i = 1; i < kept_; ++i) worst = list[i] < worst ? list[i] : worst;

@@ -70,8 +70,8 @@ inline void select_best(Key* keys, int64_t count, int64_t kept) {
     if (keys[at] < keys[other]) swap_numbers(at, other);
     const Key pivot = keys[other];
     keys[other] = keys[high - 1];
-    // Every key changes places with the first that is not better than the pivot, if only with itself: there is
-    // no branch to guess wrong.
+    // Every key changes places with the first that is not better than the pivot, if only with itself: there
+    // is no branch to guess wrong.
     int64_t border = low;
     for (int64_t i = low; i < high - 1; ++i) {
       const Key key = keys[i];

@@ -11,6 +11,7 @@
 #include "cpu/kernels.h"
 #include "cpu/ltgnn_bpr_step.h"
 #include "cpu/ltgnn_step.h"
+#include "cpu/pair_scores.h"
 #include "cpu/propagate.h"
 #include "cpu/push.h"
 #include "cpu/sample_aggregate.h"
@@ -35,6 +36,7 @@ inline CpuKernels make_table(const char* name) {
   table.push = push;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
+  table.pair_scores = pair_scores;
   table.topk = topk;
   return table;
 }

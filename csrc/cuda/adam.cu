@@ -27,8 +27,9 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kAdamBlocks)
       return;
     }
     const T* grad = static_cast<const T*>(p.grad) + k * p.dim;
+    const T l2 = l2_weight<T>(p, k, row);
     for (int64_t column = int64_t{group.lane} * V; column < p.dim; column += int64_t{lanes} * V)
-      adam_columns<T, V>(p, scalars, k, row, column, load_pack<T, V>(grad + column));
+      adam_columns<T, V>(p, scalars, l2, row, column, load_pack<T, V>(grad + column));
   });
 }
 

@@ -31,9 +31,15 @@ LTGNN_HD void store_pack(T* p, const Pack<T, V>& pack) {
   *reinterpret_cast<Pack<T, V>*>(p) = pack;
 }
 
-// Columns [column, column + V) of row `row`, which is the k-th of those that are given; g is dL/dp before L2.
+// The L2 weight of row `row`, which is the k-th of those that are given.
+template <class T>
+LTGNN_HD T l2_weight(const AdamParams& p, int64_t k, [[maybe_unused]] int64_t row) {
+  return p.l2 ? static_cast<const T*>(p.l2)[LTGNN_PLANTED(adam_l2_by_row) ? row % p.num_rows : k] : T(0);
+}
+
+// Columns [column, column + V) of row `row`; g is dL/dp before L2.
 template <class T, int V>
-LTGNN_HD void adam_columns(const AdamParams& p, const AdamScalars<T>& scalars, int64_t k, int64_t row,
+LTGNN_HD void adam_columns(const AdamParams& p, const AdamScalars<T>& scalars, T l2, int64_t row,
                            int64_t column, const Pack<T, V>& g) {
   const int64_t at = row * p.dim + column;
   T* delta = static_cast<T*>(p.delta);
@@ -42,8 +48,6 @@ LTGNN_HD void adam_columns(const AdamParams& p, const AdamScalars<T>& scalars, i
   Pack<T, V> v = load_pack<T, V>(static_cast<T*>(p.v) + at);
   Pack<T, V> change;
   if (delta) change = load_pack<T, V>(delta + at);
-  const T l2 =
-      p.l2 ? static_cast<const T*>(p.l2)[LTGNN_PLANTED(adam_l2_by_row) ? row % p.num_rows : k] : T(0);
   for (int i = 0; i < V; ++i) {
     const T step = adam_element<T>(scalars, g.v[i] + l2 * value.v[i], m.v[i], v.v[i], DeviceSquareRoot{});
     value.v[i] += step;

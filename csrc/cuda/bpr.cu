@@ -14,7 +14,6 @@
 #include "core/dispatch.h"
 #include "cuda/bpr.cuh"
 #include "cuda/kernels.h"
-#include "cuda/warp.cuh"
 
 namespace ltgnn::cuda {
 namespace {
@@ -29,14 +28,9 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
   if (b < batch.batch) {
     if (lane == 0) write_entries(batch, b, faults);
     if (good_triple(batch, b)) {
-      const T* u = x + batch.ids[kUser][b] * dim;
-      const T positive =
-          group_sum(lane_dot<T, V>(u, x + batch.ids[kPositive][b] * dim, dim, lane, lanes), lanes);
-      const T negative =
-          group_sum(lane_dot<T, V>(u, x + batch.ids[kNegative][b] * dim, dim, lane, lanes), lanes);
-      const BprTerm term(static_cast<double>(positive) - static_cast<double>(negative));
-      loss = term.loss;
-      if (lane == 0) slopes[b] = static_cast<T>(term.slope / static_cast<double>(batch.batch));
+      const auto row = [&](Role role) { return x + batch.ids[role][b] * dim; };
+      loss = triple_loss<T, V>(row(kUser), row(kPositive), row(kNegative), dim, batch.batch, lane, lanes,
+                               slopes + b);
     } else {
       loss = static_cast<double>(NAN);
     }

@@ -15,6 +15,7 @@
 #include "cuda/lane.h"
 #include "cuda/launch.cuh"
 #include "cuda/sort.cuh"
+#include "cuda/warp.cuh"
 #include "emu/bugs.h"
 #include "kernels/losses.h"
 
@@ -50,9 +51,8 @@ inline BprBatch make_batch(const char* op, const int64_t* users, const int64_t* 
   result.ids[kNegative] = negatives;
   result.batch = batch;
   result.num_rows = num_rows;
-  const auto memory = [&](auto*& p, int64_t count) {
-    p = static_cast<std::remove_reference_t<decltype(p)>>(
-        at.scratch(static_cast<size_t>(count) * sizeof(*p)));
+  const auto memory = [&]<class Element>(Element*& place, int64_t count) {
+    place = static_cast<Element*>(at.scratch(static_cast<size_t>(count) * sizeof(Element)));
   };
   memory(result.keys_in, 3 * batch);
   memory(result.entries_in, 3 * batch);
@@ -111,6 +111,17 @@ __device__ inline int64_t run_end(const BprBatch& batch, int64_t head) {
 }
 
 // ---- losses ----
+// A triple's loss and slope from its rows u, p and n of x, by a group of lanes; all of them get the loss.
+template <class T, int V>
+__device__ __forceinline__ double triple_loss(const T* u, const T* p, const T* n, int64_t dim, int64_t batch,
+                                              int lane, int lanes, T* slope) {
+  const T positive = group_sum(lane_dot<T, V>(u, p, dim, lane, lanes), lanes);
+  const T negative = group_sum(lane_dot<T, V>(u, n, dim, lane, lanes), lanes);
+  const BprTerm term(static_cast<double>(positive) - static_cast<double>(negative));
+  if (lane == 0) *slope = static_cast<T>(term.slope / static_cast<double>(batch));
+  return term.loss;
+}
+
 constexpr size_t kLossSharedBytes = kThreadsPerBlock * sizeof(double);
 
 // The sum over the block's groups of the value that the first lane of each brings, as a tree of fixed shape.

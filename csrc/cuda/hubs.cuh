@@ -3,7 +3,6 @@
 
 #include <cuda_runtime.h>
 
-#include "core/macros.h"
 #include "cuda/hubs.h"
 #include "cuda/warp.cuh"
 #include "emu/bugs.h"
@@ -40,7 +39,7 @@ __device__ __forceinline__ void for_each_hub_piece(const CsrView& csr, int64_t c
   const int64_t first = chunk * degree, rest = csr.num_edges - first;
   const int64_t end = first + (rest < degree ? rest : degree);
   int64_t row = 0;
-  LTGNN_UNROLL(1)  // the body is long
+#pragma unroll 1  // the body is long
   for (int slot = 0; slot < 2; ++slot) {
     const int64_t edge = slot == 0 ? first : end - 1, before = row;
     row = find_row(csr, edge, row, lane, lanes);

@@ -56,20 +56,6 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
   });
 }
 
-// The part of the opposite side that a block walks: [begin, end).
-template <class T>
-struct Part {
-  int64_t first, split, begin, end;
-  __device__ explicit Part(const SoftmaxPlan<T>& plan) {
-    using Shape = TileShape<T>;
-    first = int64_t{blockIdx.x} / plan.splits * Shape::kRows;
-    split = int64_t{blockIdx.x} % plan.splits;
-    begin = split * plan.tiles_per_split * Shape::kCols;
-    end = begin + plan.tiles_per_split * Shape::kCols;
-    if (end > plan.batch) end = plan.batch;
-  }
-};
-
 template <class T, int V>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     sums_kernel(const __grid_constant__ SoftmaxPlan<T> plan) {
@@ -131,29 +117,6 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
   plan.factor[b] = sum == 0 ? T(0) : static_cast<T>(plan.exponent * per_pair / sum);
 }
 
-// Columns of the gradient made at once.
-constexpr int kGradientThreadCols = 4, kGradientCols = kTileX * kGradientThreadCols;
-
-template <class T>
-struct GradientShared {
-  using Shape = TileShape<T>;
-  static constexpr int kPitch = kGradientCols + Shape::kWidth;
-  static_assert(Shape::kDepth * kPitch <= Shape::kElements);
-  static constexpr size_t kBytes = sizeof(T) * (Shape::kElements + Shape::kCols * Shape::kRowPitch);
-};
-
-// Copies columns [column, column + kGradientCols) of rows [first, first + kDepth) of a table [count, dim] to
-// shared memory; 0 past its ends.
-template <class T>
-__device__ __forceinline__ void load_slice(const T* table, int64_t count, int64_t dim, int64_t first,
-                                           int64_t column, T* to) {
-  for (int i = static_cast<int>(threadIdx.x); i < TileShape<T>::kDepth * kGradientCols; i += kTileThreads) {
-    const int k = i / kGradientCols, c = i % kGradientCols;
-    const bool inside = first + k < count && column + c < dim;
-    to[k * GradientShared<T>::kPitch + c] = inside ? table[(first + k) * dim + column + c] : T(0);
-  }
-}
-
 template <class T, int V>
 __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? kTileBlocks : kTileBlocks - 1)
     gradient_kernel(const __grid_constant__ SoftmaxPlan<T> plan, int side) {
@@ -177,8 +140,8 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? kTileBlocks : k
           const int64_t col = other + Shape::col(j), user = side == kUserSide ? row : col;
           T weight = 0;
           if (row < plan.batch && col < part.end)
-            weight = row == col ? of_positive
-                                : plan.factor[user] * std::exp((acc[i][j] - plan.top[user]) * slope);
+            weight =
+                row == col ? of_positive : plan.factor[user] * std::exp((acc[i][j] - plan.top[user]) * slope);
           weights[Shape::col(j) * Shape::kRowPitch + Shape::row(i)] = weight;
         }
       }
@@ -196,9 +159,8 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? kTileBlocks : k
           }
         }
       };
-      for_each_result([&](T& sum, const T* at, bool inside) {
-        sum = inside && other > part.begin ? *at : T(0);
-      });
+      for_each_result(
+          [&](T& sum, const T* at, bool inside) { sum = inside && other > part.begin ? *at : T(0); });
       for (int depth = 0; depth < Shape::kCols; depth += Shape::kDepth) {
         if (!LTGNN_PLANTED(softmax_weights_barrier)) __syncthreads();  // the slice before has been used
         load_slice(opposite, part.end, plan.dim, other + depth, column, slice);

@@ -23,14 +23,14 @@ struct SoftmaxPlan {
   const int64_t* ids[2] = {nullptr, nullptr};
   int64_t num_rows = 0, dim = 0, batch = 0;
   double tau = 1.0, exponent = 1.0;
-  T* unit[2] = {nullptr, nullptr};     // [batch, dim]: normalised rows
-  T* inverse[2] = {nullptr, nullptr};  // [batch]: 1 / |row|, 0 for a row of zeros
-  T* part_top = nullptr;               // [splits, batch]: largest cosine of a part of the row, then ...
-  double* part_sum = nullptr;          // ... sum of exp((cosine - top) / tau)
-  T* positive = nullptr;               // [batch]: c_bb
-  T* top = nullptr;                    // [batch]: the row's shift
-  T* factor = nullptr;                 // [batch]: dL/dc_bj = factor exp((c_bj - top) / tau)
-  double* losses = nullptr;            // [batch]
+  T* unit[2] = {nullptr, nullptr};      // [batch, dim]: normalised rows
+  T* inverse[2] = {nullptr, nullptr};   // [batch]: 1 / |row|, 0 for a row of zeros
+  T* part_top = nullptr;                // [splits, batch]: largest cosine of a part of the row, then ...
+  double* part_sum = nullptr;           // ... sum of exp((cosine - top) / tau)
+  T* positive = nullptr;                // [batch]: c_bb
+  T* top = nullptr;                     // [batch]: the row's shift
+  T* factor = nullptr;                  // [batch]: dL/dc_bj = factor exp((c_bj - top) / tau)
+  double* losses = nullptr;             // [batch]
   T* gradient[2] = {nullptr, nullptr};  // [splits, batch, dim]: dL/dunit, then in part 0 dL/dx of each entry
   uint32_t *keys_in = nullptr, *entries_in = nullptr, *keys = nullptr, *entries = nullptr;  // [2 batch]
   int64_t splits = 1;           // parts of the opposite side, a block each
@@ -81,6 +81,20 @@ SoftmaxPlan<T> make_plan(const LossParams& p, const Launch& at) {
   return plan;
 }
 
+// The part of the opposite side that a block walks: [begin, end).
+template <class T>
+struct Part {
+  int64_t first, split, begin, end;
+  __device__ explicit Part(const SoftmaxPlan<T>& plan) {
+    using Shape = TileShape<T>;
+    first = int64_t{blockIdx.x} / plan.splits * Shape::kRows;
+    split = int64_t{blockIdx.x} % plan.splits;
+    begin = split * plan.tiles_per_split * Shape::kCols;
+    end = begin + plan.tiles_per_split * Shape::kCols;
+    if (end > plan.batch) end = plan.batch;
+  }
+};
+
 // sum of exp((c - top) / tau) over the c met so far, top the largest of them: rescaled when top rises. Starts
 // below any cosine, with a sum of 0.
 template <class T>
@@ -101,5 +115,28 @@ struct OnlineSum {
     top = high;
   }
 };
+
+// Columns of the gradient made at once.
+constexpr int kGradientThreadCols = 4, kGradientCols = kTileX * kGradientThreadCols;
+
+template <class T>
+struct GradientShared {
+  using Shape = TileShape<T>;
+  static constexpr int kPitch = kGradientCols + Shape::kWidth;
+  static_assert(Shape::kDepth * kPitch <= Shape::kElements);
+  static constexpr size_t kBytes = sizeof(T) * (Shape::kElements + Shape::kCols * Shape::kRowPitch);
+};
+
+// Copies columns [column, column + kGradientCols) of rows [first, first + kDepth) of a table [count, dim] to
+// shared memory; 0 past its ends.
+template <class T>
+__device__ __forceinline__ void load_slice(const T* table, int64_t count, int64_t dim, int64_t first,
+                                           int64_t column, T* to) {
+  for (int i = static_cast<int>(threadIdx.x); i < TileShape<T>::kDepth * kGradientCols; i += kTileThreads) {
+    const int k = i / kGradientCols, c = i % kGradientCols;
+    const bool inside = first + k < count && column + c < dim;
+    to[k * GradientShared<T>::kPitch + c] = inside ? table[(first + k) * dim + column + c] : T(0);
+  }
+}
 
 }  // namespace ltgnn::cuda

@@ -16,27 +16,15 @@
 // Known limits: repeated rows race (the caller's duty, as on the CPU). A target that is malformed leaves NaN
 // in z and delta, where its row number is good.
 #include "core/dispatch.h"
-#include "cuda/adam.cuh"
 #include "cuda/fault.cuh"
 #include "cuda/kernels.h"
 #include "cuda/lane.h"
 #include "cuda/launch.cuh"
+#include "cuda/ltgnn_step.cuh"
 #include "cuda/sample.cuh"
 
 namespace ltgnn::cuda {
 namespace {
-
-// Columns [column, column + V) of target k's z_new into row `row` of z, and the change into delta.
-template <class T, int V>
-LTGNN_HD void remember_columns(const LtgnnForwardParams& p, int64_t k, int64_t row, int64_t column) {
-  const int64_t dim = p.sample.dim, at = row * dim + column;
-  const auto z_new = load_pack<T, V>(static_cast<const T*>(p.z_new) + k * dim + column);
-  auto z = load_pack<T, V>(static_cast<T*>(p.z) + at);
-  auto delta = load_pack<T, V>(static_cast<T*>(p.delta) + at);
-  for (int i = 0; i < V; ++i) remember(z_new.v[i], z.v[i], delta.v[i]);
-  store_pack(static_cast<T*>(p.z) + at, z);
-  store_pack(static_cast<T*>(p.delta) + at, delta);
-}
 
 template <class T, class Index, int V>
 __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
@@ -89,14 +77,10 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kAdamBlocks)
       if (group.lane == 0) report_id(faults, IdName::kRows, k, row, p.adam.table_rows);
       return;
     }
+    const T l2 = l2_weight<T>(p.adam, k, row);
     for (int64_t column = int64_t{group.lane} * V; column < dim; column += int64_t{lanes} * V) {
-      auto gradient = load_pack<T, V>(static_cast<const T*>(p.adam.grad) + k * dim + column);
-      Pack<T, V> h{}, memory;
-      if (p.h) h = load_pack<T, V>(static_cast<const T*>(p.h) + k * dim + column);
-      for (int i = 0; i < V; ++i)
-        gradient.v[i] = implicit(gradient.v[i], p.h != nullptr, h.v[i], memory.v[i]);
-      if (p.g_table) store_pack(static_cast<T*>(p.g_table) + row * dim + column, memory);
-      adam_columns<T, V>(p.adam, scalars, k, row, column, gradient);
+      const auto gradient = load_pack<T, V>(static_cast<const T*>(p.adam.grad) + k * dim + column);
+      update_columns<T, V>(p, implicit, scalars, l2, k, row, column, gradient);
     }
   });
 }

@@ -20,7 +20,6 @@
 // one element. A row just below hub_degree() edges is still walked by one group. Rows are not sorted by
 // length, so that the groups of a warp wait for its longest row.
 #include "core/dispatch.h"
-#include "core/macros.h"
 #include "cuda/fault.cuh"
 #include "cuda/hubs.cuh"
 #include "cuda/kernels.h"
@@ -98,7 +97,7 @@ __device__ __forceinline__ void add_pieces(const PropagateParams& params, int la
     tile.zero();
     if (column < params.dim) {
       bool good = true;
-      LTGNN_UNROLL(4)
+#pragma unroll 4
       for (int64_t chunk = begin / hubs.degree + group; chunk <= last_chunk; chunk += groups) {
         const int64_t at =
             2 * chunk + hub_slot(begin, LTGNN_PLANTED(propagate_slot_border) ? chunk * hubs.degree - 1

@@ -16,8 +16,6 @@
 // 2 dim * sizeof(R); per frontier row 6 dim * sizeof(R). A round of few rows costs its dozen launches and the
 // wait, some 50 microseconds in all, whatever it pushes.
 // Known limits: a target that very many frontier rows share is walked by one group; no CUDA graphs.
-#include <cub/device/device_radix_sort.cuh>
-
 #include "core/dispatch.h"
 #include "cuda/fault.cuh"
 #include "cuda/kernels.h"
@@ -25,6 +23,7 @@
 #include "cuda/launch.cuh"
 #include "cuda/push_rows.cuh"
 #include "cuda/scan.cuh"
+#include "cuda/sort.cuh"
 
 namespace ltgnn::cuda {
 namespace {
@@ -63,9 +62,6 @@ class Rounds {
   Rounds(const PushParams& p, const Launch& at) : p_(p), at_(at), lanes_(lanes_for(p.dim, V)) {
     status_ = static_cast<Status*>(at.scratch(sizeof(Status)));
     check(kOp, cudaMemsetAsync(status_, 0, sizeof(Status), stream()));
-    // The number of rows itself is a key too: of what is not to be followed.
-    while (key_bits_ < 32 && (uint64_t{1} << key_bits_) <= static_cast<uint64_t>(p.graph.num_rows))
-      ++key_bits_;
   }
 
   void run() {
@@ -89,14 +85,22 @@ class Rounds {
 
   // Sorts pairs by key, stably; the sorted ones lie in keys_out_, values_out_.
   void sort(const uint32_t* keys, const uint32_t* values, int64_t count) {
-    uint32_t* keys_out = keys_out_.get(count, at_);
-    uint32_t* values_out = values_out_.get(count, at_);
-    size_t bytes = 0;
-    check(kOp, cub::DeviceRadixSort::SortPairs(nullptr, bytes, keys, keys_out, values, values_out, count, 0,
-                                               key_bits_, stream()));
-    void* space = sort_space_.get(static_cast<int64_t>(bytes), at_);
-    check(kOp, cub::DeviceRadixSort::SortPairs(space, bytes, keys, keys_out, values, values_out, count, 0,
-                                               key_bits_, stream()));
+    if (count > int64_t{UINT32_MAX})
+      throw std::runtime_error("push_: a round has " + std::to_string(count) + " edges, more than 2^32 - 1");
+    // One round's scratch memory is the next one's.
+    struct Reuse {
+      Growing<unsigned char>& space;
+      const Launch& at;
+    } reuse{sort_space_, at_};
+    Launch at = at_;
+    at.owner = &reuse;
+    at.allocate = [](void* owner, size_t bytes) -> void* {
+      auto* own = static_cast<Reuse*>(owner);
+      return own->space.get(static_cast<int64_t>(bytes), own->at);
+    };
+    // The number of rows is a key too: of what is not to be followed.
+    sort_pairs(kOp, keys, keys_out_.get(count, at_), values, values_out_.get(count, at_), count,
+               key_bits(static_cast<uint64_t>(p_.graph.num_rows)), at);
   }
 
   // Keeps the sorted keys that are flagged, as the next frontier, and tells the host how many rows and edges
@@ -205,7 +209,7 @@ class Rounds {
 
   const PushParams& p_;
   const Launch& at_;
-  int lanes_, key_bits_ = 1;
+  int lanes_;
   Status* status_ = nullptr;
   Status found_{};
   Growing<uint32_t> keys_, values_, keys_out_, values_out_, flags_, frontier_, spoilt_;

@@ -9,6 +9,7 @@
 #include "cuda/fault.cuh"
 #include "cuda/lane.h"
 #include "cuda/launch.cuh"
+#include "cuda/warp.cuh"
 #include "emu/bugs.h"
 #include "kernels/push.h"
 
@@ -16,9 +17,7 @@ namespace ltgnn::cuda {
 
 // The bits of `value` or-ed over the group of `lanes` lanes (a power of two) that this lane is in.
 __device__ inline unsigned group_or(unsigned value, int lanes) {
-  const unsigned first = threadIdx.x % 32u & ~(static_cast<unsigned>(lanes) - 1u);
-  const unsigned own = (0xFFFFFFFFu >> (32 - lanes)) << first;
-  const unsigned mask = LTGNN_PLANTED(push_whole_warp) ? 0xFFFFFFFFu : own;
+  const unsigned mask = LTGNN_PLANTED(push_whole_warp) ? 0xFFFFFFFFu : group_mask(lanes);
   for (int step = lanes / 2; step > 0; step /= 2) value |= __shfl_xor_sync(mask, value, step);
   return value;
 }

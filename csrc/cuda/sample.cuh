@@ -33,12 +33,14 @@ struct LaneGroup {
   unsigned mask;   // its lanes in the warp
   unsigned bits;   // log2(lanes): divisions by `lanes` are shifts
 
+  // bits is set in the body: nvcc hands the initialisers above it to the host compiler, which has no __popc.
   __device__ explicit LaneGroup(int lanes_)
       : lanes(lanes_),
         lane(static_cast<int>(threadIdx.x) & (lanes_ - 1)),
         shift((threadIdx.x % 32u) & ~(static_cast<unsigned>(lanes_) - 1u)),
-        mask(LTGNN_PLANTED(sample_whole_warp) ? 0xFFFFFFFFu : (0xFFFFFFFFu >> (32 - lanes_)) << shift),
-        bits(static_cast<unsigned>(__popc(static_cast<unsigned>(lanes_) - 1u))) {}
+        mask(LTGNN_PLANTED(sample_whole_warp) ? 0xFFFFFFFFu : (0xFFFFFFFFu >> (32 - lanes_)) << shift) {
+    bits = static_cast<unsigned>(__popc(static_cast<unsigned>(lanes_) - 1u));
+  }
 
   __device__ void sync() const { __syncwarp(mask); }
   __device__ bool any(bool vote) const { return __any_sync(mask, vote) != 0; }

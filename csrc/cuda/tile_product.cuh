@@ -16,7 +16,8 @@
 namespace ltgnn::cuda {
 
 constexpr int kTileThreads = 128;
-// At most 168 registers a thread: 12 of 64 warps resident, each with 64 sums that do not depend on each other.
+// At most 168 registers a thread: 12 of 64 warps resident, each with 64 sums that do not depend on each
+// other.
 constexpr int kTileBlocks = 3;
 // Threads of a block as a grid: neighbours in a warp share a row's values, and read different columns'.
 constexpr int kTileX = 16, kTileY = kTileThreads / kTileX;

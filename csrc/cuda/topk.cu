@@ -5,9 +5,10 @@
 // Mapping: a block owns kRows queries (64 in float, 32 in double) and sweeps the items in tiles of 128, each
 // thread with 8 x 8 scores in registers (cuda/tile_product.cuh). A score that beats its query's bound joins
 // the query's list by an integer atomic: the list's content, not its order, decides. A list that could
-// overflow with the next tile is cut down by one warp: bisection in the seen row, a bitonic sort, and the k-th
-// best is the new bound. The bound rises quickly: of N items about k log(N / k) reach a list. Few queries are
-// given several blocks, each with a part of the items; a second kernel merges their lists in order.
+// overflow with the next tile is cut down by one warp: bisection in the seen row, a bitonic sort, and the
+// k-th best is the new bound. The bound rises quickly: of N items about k log(N / k) reach a list. Few
+// queries are given several blocks, each with a part of the items; a second kernel merges their lists in
+// order.
 //
 // Work: 2 dim operations a pair, and dim * sizeof(T) * (1 / 64 + 1 / 128) bytes a pair from the caches: the
 // arithmetic is the floor. At d = 64 fp32: 128 operations and 6 bytes; an H100 at 60 T/s of fp32 would take
@@ -85,9 +86,9 @@ __device__ void cut(const TopkParams& p, const Plan<T>& plan, const Shared<T>& s
 
 // Appends what beats its query's bound. Nothing is looked up here: a warp does that for many at once.
 template <class T>
-__device__ __forceinline__ void append(
-    const Plan<T>& plan, const Shared<T>& shared, RankKey<T>* lists, int64_t item, int64_t end,
-    const T (&acc)[TileShape<T>::kThreadRows][TileShape<T>::kThreadCols]) {
+__device__ __forceinline__ void append(const Plan<T>& plan, const Shared<T>& shared, RankKey<T>* lists,
+                                       int64_t item, int64_t end,
+                                       const T (&acc)[TileShape<T>::kThreadRows][TileShape<T>::kThreadCols]) {
   using Shape = TileShape<T>;
 #pragma unroll
   for (int i = 0; i < Shape::kThreadRows; ++i) {
@@ -111,7 +112,8 @@ __device__ __forceinline__ void append(
 
 template <class T, int V>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
-    topk_kernel(const __grid_constant__ TopkParams p, const __grid_constant__ Plan<T> plan, FaultSink faults) {
+    topk_kernel(const __grid_constant__ TopkParams p, const __grid_constant__ Plan<T> plan,
+                FaultSink faults) {
   using Shape = TileShape<T>;
   const Shared<T> shared(plan);
   RankKey<T>* lists = plan.lists + int64_t{blockIdx.x} * Shape::kRows * plan.capacity;
@@ -132,7 +134,8 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     }
     __syncthreads();
     const int64_t begin = split * plan.tiles_per_split * Shape::kCols;
-    int64_t end = begin + plan.tiles_per_split * Shape::kCols - (LTGNN_PLANTED(topk_split_end) ? 1 : 0);
+    int64_t end =
+        begin + plan.tiles_per_split * Shape::kCols - (LTGNN_PLANTED(topk_split_end) ? Shape::kCols : 0);
     if (end > p.num_items) end = p.num_items;
     for (int64_t item = begin; item < end; item += Shape::kCols) {
       T acc[Shape::kThreadRows][Shape::kThreadCols];
@@ -177,10 +180,10 @@ template <class T, int V>
 void start(const TopkParams& p, const Launch& at) {
   using Shape = TileShape<T>;
   using Key = RankKey<T>;
-  constexpr int64_t kBlocks = 1024;                   // wanted: a few for each processor of a large card
-  constexpr int64_t kMinTiles = 16;                   // of a split
-  constexpr size_t kListBytes = size_t{256} << 20;    // of all lists
-  constexpr size_t kWorkBytes = size_t{32} << 10;     // of shared memory for sorting
+  constexpr int64_t kBlocks = 1024;                 // wanted: a few for each processor of a large card
+  constexpr int64_t kMinTiles = 16;                 // of a split
+  constexpr size_t kListBytes = size_t{256} << 20;  // of all lists
+  constexpr size_t kWorkBytes = size_t{32} << 10;   // of shared memory for sorting
   Plan<T> plan;
   plan.kept = static_cast<int>(p.k < p.num_items ? p.k : p.num_items);
   while (plan.padded < plan.kept) plan.padded *= 2;

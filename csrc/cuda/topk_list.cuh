@@ -86,8 +86,8 @@ __device__ inline void merge_lists(Key* list, const Key* other, int64_t count) {
 
 // Writes a query's results from its sorted list. All lanes of the warp.
 template <class T>
-__device__ inline void write_results(const TopkParams& p, int64_t query, const RankKey<T>* list, int64_t count,
-                                     bool usable) {
+__device__ inline void write_results(const TopkParams& p, int64_t query, const RankKey<T>* list,
+                                     int64_t count, bool usable) {
   for (int64_t i = threadIdx.x % 32u; i < p.k; i += 32) {
     const bool found = usable && i < count && !list[i].is_none();
     static_cast<T*>(p.scores)[query * p.k + i] = found    ? list[i].score()

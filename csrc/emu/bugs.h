@@ -23,6 +23,7 @@
   X(engine_missing_barrier) \
   X(engine_plain_add) \
   X(find_row_whole_warp) \
+  X(pair_scores_lanes) \
   X(propagate_add_barrier) \
   X(propagate_piece_short) \
   X(propagate_slot_border) \
@@ -39,7 +40,11 @@
   X(softmax_merge_lanes) \
   X(softmax_row_end) \
   X(softmax_weights_barrier) \
+  X(step_first_head) \
+  X(step_idle_return) \
   X(step_memory_early) \
+  X(step_reads_written) \
+  X(step_seed_late) \
   X(tile_barrier) \
   X(topk_capacity) \
   X(topk_checked) \

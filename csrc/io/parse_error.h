@@ -49,10 +49,12 @@ inline std::string quote_bytes(std::string_view bytes) {
 }
 
 // "NAME:LINE:COL: expected ..., got ..."; LINE and COL count from 1, COL in bytes. O(offset).
-inline std::string describe(const ParseError& error, std::string_view text, std::string_view name) {
+// `first_line` is the number of the first line of `text`, which may be a piece of a file.
+inline std::string describe(const ParseError& error, std::string_view text, std::string_view name,
+                            std::size_t first_line = 1) {
   const std::size_t offset = std::min(error.offset(), text.size());
   const std::string_view before = text.substr(0, offset);
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const auto line = first_line + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
   const std::size_t last_break = before.rfind('\n');
   const std::size_t line_start = last_break == std::string_view::npos ? 0 : last_break + 1;
   std::string out(name);

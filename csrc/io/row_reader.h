@@ -73,6 +73,7 @@ class RowReader {
 
   std::size_t offset_of(const char* p) const { return static_cast<std::size_t>(p - begin_); }
   std::size_t row_offset() const { return offset_of(row_); }
+  std::size_t position() const { return offset_of(p_); }  // of the byte to be read next
 
  private:
   bool is_padding(char c) const { return c == ' ' || (blanks_ && c == '\t'); }
@@ -154,6 +155,28 @@ inline std::string_view unquote(const Field& field, std::string& scratch) {
     if (field.text[i] == '"') ++i;
   }
   return scratch;
+}
+
+// How many bytes of `text`, which starts with a row, are whole rows with their line breaks: where a piece of
+// a file may end. A line break within quotes ends no row. O(bytes) where there are quotes, else O(last row).
+inline std::size_t last_row_end(std::string_view text, std::string_view delimiter) {
+  const std::size_t line_break = text.rfind('\n');
+  const std::size_t after = line_break == std::string_view::npos ? 0 : line_break + 1;
+  if (after == 0 || text.find('"') == std::string_view::npos) return after;
+  RowReader rows(text, delimiter);
+  std::size_t whole = 0;
+  try {
+    while (rows.next_row()) {
+      for (Field field; rows.next_field(field);) {
+      }
+      if (text[rows.position() - 1] != '\n' || rows.position() > after) break;
+      whole = rows.position();
+    }
+  } catch (const ParseError& error) {
+    // Cut off within quotes: the rest belongs to the next piece. Anything else is the parser's to report.
+    return error.expected().starts_with("a closing quote") ? whole : after;
+  }
+  return whole;
 }
 
 }  // namespace ltgnn::io

@@ -19,7 +19,7 @@
 namespace ltgnn {
 
 struct TopkParams {
-  CsrView seen;  // [num_queries x num_items], sorted rows; indptr null: nothing is masked
+  CsrView seen;                   // [num_queries x num_items], sorted rows; indptr null: nothing is masked
   const void* queries = nullptr;  // [num_queries, dim]
   const void* items = nullptr;    // [num_items, dim]
   int64_t num_queries = 0;

@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "ops/backend.h"
+#include "ops/embedding_checks.h"
 
 namespace ltgnn {
 namespace {
@@ -12,15 +13,7 @@ std::tuple<Tensor, Tensor> topk(const Tensor& queries, const Tensor& items, int6
                                 const OptionalTensor& indptr, const OptionalTensor& indices) {
   constexpr const char* kOp = "topk";
   TopkParams p;
-  check_dim(kOp, "queries", queries, 2, "[num_queries, dim]");
-  p.type = dtype_code(kOp, "queries", queries);
-  LTGNN_CHECK(kOp, p.type != DType::kBFloat16, "queries must be float32 or float64, got bfloat16");
-  LTGNN_CHECK(kOp, queries.is_contiguous(), "queries must be contiguous");
-  check_dim(kOp, "items", items, 2, "[num_items, dim]");
-  check_dtype(kOp, "items", items, queries.scalar_type());
-  check_same_device(kOp, "items", items, queries, "queries");
-  check_size(kOp, "items", items, 1, queries.size(1));
-  LTGNN_CHECK(kOp, items.is_contiguous(), "items must be contiguous");
+  p.type = check_embeddings(kOp, queries, items);
   LTGNN_CHECK(kOp, k >= 1, "k must be at least 1, got ", k);
   p.num_queries = queries.size(0);
   p.num_items = items.size(0);

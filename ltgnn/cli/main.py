@@ -9,10 +9,17 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser
 
 from ltgnn import __version__
-from ltgnn.cli import doctor, evaluate, recommend, train
+from ltgnn.cli import convert, doctor, evaluate, info, recommend, train
 from ltgnn.training import CheckpointError, TrainingError
 
-COMMANDS = {"train": train, "evaluate": evaluate, "recommend": recommend, "doctor": doctor}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "recommend": recommend,
+    "convert": convert,
+    "info": info,
+    "doctor": doctor,
+}
 
 
 def build_parser() -> ArgumentParser:
@@ -38,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         COMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])
-    except (ValueError, TypeError, OSError, CheckpointError, TrainingError, MemoryError) as error:
+    except (
+        ValueError, TypeError, OSError, ImportError, CheckpointError, TrainingError, MemoryError,
+    ) as error:  # fmt: skip
         if os.environ.get("LTGNN_TRACEBACK") == "1":
             raise
         print(f"ltgnn {parsed.subcommand}: error: {error}", file=sys.stderr)

@@ -26,7 +26,10 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(description=HELP)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these")
     parser.add_argument(
-        "--data", type=str | None, default=None, help="file or folder; none: built-in"
+        "--data",
+        type=str | None,
+        default=None,
+        help="file, folder or block store (read whole); none: built-in",  # fmt: skip
     )
     parser.add_argument("--model", choices=sorted(MODELS), default="ltgnn")
     parser.add_argument(

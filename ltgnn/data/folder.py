@@ -20,7 +20,10 @@ _ROLE_OF_WORD = {
     "val": "valid",
     "dev": "valid",
 }
-_SUFFIXES = {".txt", ".csv", ".tsv", ".dat", ".data", ".inter", ".edges", ".edgelist", ".ssv", ""}
+_SUFFIXES = {
+    ".txt", ".csv", ".tsv", ".dat", ".data", ".inter", ".edges", ".edgelist", ".ssv", ".libfm", ".libsvm",
+    ".svm", ".parquet", ".npz", "",
+}  # fmt: skip
 _NO_DATA = re.compile(
     r"(readme|license|licence|notice|changelog|copying|citation)\b", re.IGNORECASE
 )
@@ -87,7 +90,7 @@ def _may_hold_data(path: Path) -> bool:
     stem, suffix = _base(path)
     hidden = path.name.startswith(".")
     # "ua.train" has a role for a suffix.
-    known = suffix in _SUFFIXES or suffix.lstrip(".") in _ROLE_OF_WORD or suffix == ".libfm"
+    known = suffix in _SUFFIXES or suffix.lstrip(".") in _ROLE_OF_WORD
     return path.is_file() and not hidden and known and not _NO_DATA.match(stem)
 
 

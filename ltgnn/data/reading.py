@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ltgnn.data._native import display_name
+from ltgnn.data.block_store import BlockStore, is_store
 from ltgnn.data.dataset import Dataset
 from ltgnn.data.folder import find_parts
 from ltgnn.data.formats import FORMATS, Columns, Header, ReadOptions, detect
@@ -41,14 +42,15 @@ def read(
 
     Args:
         path: a file or a folder; in a folder the words train, valid and test in file names decide.
-        format: "auto", "lightgcn" (``uid item item ...``) or "delimited" (csv, tsv, blanks,
-            ``::``).
-        columns: delimited only: ``{"user": ..., "item": ..., "value": ..., "time": ...}`` by name
-            or number from 0; value and time may be absent. None: well-known names, or in that
-            order.
+            Or a block store, see ``convert``.
+        format: "auto", "lightgcn" (``uid item item ...``), "delimited" (csv, tsv, blanks, ``::``),
+            "libfm" (libsvm too), "recbole" (``.inter``), "parquet" or "npz".
+        columns: ``{"user": ..., "item": ..., "value": ..., "time": ...}`` by name or number from 0;
+            value and time may be absent. None: well-known names, or in that order. libfm: user and
+            item by place in the row, or by a range of feature indices (``"957-5038"``).
         delimiter: delimited only.
         header: delimited only: True, False or "auto".
-        split: "given": as the folder's files say. "random": ``test_fraction`` of each user's
+        split: "given": as the folder's files, or the store, say. "random": ``test_fraction`` of each user's
             interactions (at least one stays). "leave_last_out": each user's last by time. "none":
             all is train. "auto": given where there is a test file, else random. All but given and
             auto put the files of a folder together first.
@@ -79,26 +81,21 @@ def read(
         >>> data.num_items, len(data.train), len(data.test)
         (4, 2, 1)
     """
-    if format != "auto" and format not in FORMATS:
-        raise ValueError(f"format: expected 'auto' or one of {list(FORMATS)}, got {format!r}")
     if split not in get_args(SplitName):
         raise ValueError(f"split: expected one of {list(get_args(SplitName))}, got {split!r}")
-    parts = find_parts(path) if os.path.isdir(path) else {"train": Path(path)}
-    if split == "auto":
-        split = "given" if "test" in parts else "random"
-    if split == "given" and "test" not in parts:
-        raise ValueError(
-            f"{display_name(path)}: split='given' expected a folder with a train and a test file, "
-            f"got {[part.name for part in parts.values()]}"
-        )
     options = ReadOptions(columns, delimiter, header, max_bytes)
-    chosen = format if format != "auto" else _detect(list(parts.values()), options)
-    read_parts = FORMATS[chosen].read_files(list(parts.values()), options)
-    by_role = dict(zip(parts, read_parts, strict=True))
+    if is_store(path):
+        by_role, split, name = _read_store(path, format, split, options)
+    else:
+        parts, split = settle_split(path, split)
+        chosen = find_format(format, list(parts.values()), options)
+        read = FORMATS[chosen].read_files(list(parts.values()), options)
+        by_role, name = dict(zip(parts, read, strict=True)), name_of(path)
+    read_parts = list(by_role.values())
     valid = by_role.get("valid")
     test: Interactions | None = None
     if split == "given":
-        train, test = by_role["train"], by_role["test"]
+        train, test = by_role["train"], by_role.get("test")
     elif list(by_role) == ["train"]:
         train = by_role["train"]
     else:
@@ -114,7 +111,7 @@ def read(
                 f"got {valid_fraction}"
             )
         train, valid = hold_out(train, valid_fraction, seed)
-    return Dataset(_name_of(path), train, valid, test)
+    return Dataset(name, train, valid, test)
 
 
 def load(source: str | PathLike[str] | None = None, **options: Any) -> Dataset:
@@ -138,12 +135,58 @@ def load(source: str | PathLike[str] | None = None, **options: Any) -> Dataset:
     return read(source, **options)
 
 
-def _detect(paths: Sequence[Path], options: ReadOptions) -> str:
-    """The format of the first file that has content; the others must follow it."""
-    if (options.columns, options.delimiter, options.header) != (None, None, "auto"):
-        return "delimited"  # only tables have columns
-    filled = [path for path in paths if os.path.getsize(path) > 0]
-    return detect((filled or list(paths))[0])
+def settle_split(path: str | PathLike[str], split: SplitName) -> tuple[dict[str, Path], SplitName]:
+    """The files by role, and what "auto" means for them.
+
+    Raises:
+        ValueError: "given", but there is no test file.
+    """
+    parts = find_parts(path) if os.path.isdir(path) else {"train": Path(path)}
+    if split == "auto":
+        split = "given" if "test" in parts else "random"
+    if split == "given" and "test" not in parts:
+        raise ValueError(
+            f"{display_name(path)}: split='given' expected a folder with a train and a test file, "
+            f"got {[part.name for part in parts.values()]}"
+        )
+    return parts, split
+
+
+def find_format(format: str, paths: Sequence[Path], options: ReadOptions) -> str:
+    """A key of ``FORMATS``: the one that is asked for, or that of the first file that has content."""
+    if format == "auto":
+        filled = [path for path in paths if os.path.getsize(path) > 0]
+        return detect((filled or list(paths))[0], options)
+    if format not in FORMATS:
+        raise ValueError(f"format: expected 'auto' or one of {list(FORMATS)}, got {format!r}")
+    return format
+
+
+def has_given_split(path: str | PathLike[str]) -> bool:
+    """Whether the test data of "auto" come with the files, and are no draw of ours."""
+    if os.path.isdir(path):
+        return "test" in find_parts(path)
+    if not is_store(path):
+        return False
+    with BlockStore(path) as store:
+        return store.split == "given"
+
+
+def _read_store(
+    path: str | PathLike[str], format: str, split: SplitName, options: ReadOptions
+) -> tuple[dict[str, Interactions], SplitName, str]:
+    """The parts of a block store, whole; "auto" and "given" leave them as they are."""
+    if format != "auto" or options.given():
+        raise ValueError(
+            f"{display_name(path)}: format, columns, delimiter and header mean nothing to a block store"
+        )
+    with BlockStore(path) as store:
+        data = store.dataset()
+    if split == "auto":
+        split = "given" if data.test is not None or data.valid is not None else "random"
+    if split == "given" and data.test is None and data.valid is None:
+        raise ValueError(f"{display_name(path)}: split='given' expected a store with a test part")
+    return data.parts(), split, data.name
 
 
 def _concatenate(parts: Sequence[Interactions]) -> Interactions:
@@ -166,6 +209,7 @@ def _concatenate(parts: Sequence[Interactions]) -> Interactions:
     )
 
 
-def _name_of(path: str | PathLike[str]) -> str:
+def name_of(path: str | PathLike[str]) -> str:
+    """The name of the data set of a path."""
     full = Path(path).absolute()
     return display_name(full.name if full.is_dir() else full.name.removesuffix(".gz"))

@@ -133,6 +133,29 @@ def score_tile(
     return tile
 
 
+def is_native(problem: Problem) -> bool:
+    """Whether the native operators can read the items as they are."""
+    return problem.items.dtype == problem.dtype and problem.items.is_contiguous()
+
+
+def pair_scores(problem: Problem, block: Tensor, ids: Tensor) -> Tensor:
+    """The scores themselves of the items [B, L] listed for each query; -inf for id N."""
+    if is_native(problem):
+        scores: Tensor = torch.ops.ltgnn.pair_scores(block, problem.items, ids)
+        return scores
+    num_items = len(problem.items)
+    row_bytes = ids.shape[1] * problem.items.shape[1] * 2 * problem.dtype.itemsize
+    step = max(1, problem.block_bytes // 2 // max(1, row_bytes))
+    parts = []
+    for queries, part in zip(torch.split(block, step), torch.split(ids, step), strict=True):
+        vectors = problem.items[part.clamp(max=num_items - 1).view(-1)]
+        place = torch.arange(part.numel(), device=part.device).view(part.shape)
+        place.masked_fill_(part == num_items, -1)
+        vectors = vectors.to(problem.dtype).contiguous()
+        parts.append(torch.ops.ltgnn.pair_scores(queries, vectors, place))
+    return torch.cat(parts)
+
+
 def short_list(problem: Problem, block: Tensor, seen: Seen | None) -> tuple[Tensor, Tensor]:
     """Return (cutoff [B], ids [B, listed]): no unlisted item's approximate score tops cutoff.
 
@@ -140,11 +163,10 @@ def short_list(problem: Problem, block: Tensor, seen: Seen | None) -> tuple[Tens
     """
     items, num_items = problem.items, len(problem.items)
     step = num_items
-    if items.dtype != problem.dtype or not items.is_contiguous() or num_items > MAX_ITEMS:
+    if not is_native(problem) or num_items > MAX_ITEMS:
         # A piece at a time is converted.
         row_bytes = max(1, items.shape[1]) * problem.dtype.itemsize
         step = max(1, min(MAX_ITEMS, problem.block_bytes // 4 // row_bytes))
-    block = block.to(problem.dtype).contiguous()
     indptr = None if seen is None else seen.indptr.to(items.device)
     values, ids = block.new_empty((0, 0)), block.new_empty((0, 0))  # num_items >= 1
     for first in range(0, num_items, step):
@@ -159,6 +181,12 @@ def short_list(problem: Problem, block: Tensor, seen: Seen | None) -> tuple[Tens
             values, order = torch.cat([values, new_values], dim=1).topk(problem.listed, dim=1)
             ids = torch.cat([ids, new_ids], dim=1).gather(1, order)
     return values[:, -1], ids
+
+
+@register_fake("pair_scores")
+def _(queries: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+    require_one_device("pair_scores", queries, items, ids)
+    return queries.new_empty(ids.shape)
 
 
 @register_fake("topk")

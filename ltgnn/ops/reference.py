@@ -57,6 +57,19 @@ def propagate(
     return (y if x0 is None else y + alpha * x0).to(x.dtype)
 
 
+def propagate_cusparse(
+    indptr: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    x: Tensor,
+    x0: Tensor | None,
+    alpha: float,
+    **plans: object,
+) -> Tensor:
+    """The same of explicit values; plans and transposed matrices change nothing but the time."""
+    return propagate(indptr, indices, weight, None, None, x, x0, alpha, False)
+
+
 def edge_dot(
     indptr: Tensor,
     indices: Tensor,
@@ -318,3 +331,12 @@ def topk(
         torch.cat([scores, scores.new_full(short, -torch.inf)], 1),
         torch.cat([ids, ids.new_full(short, -1)], 1),
     )
+
+
+def pair_scores(queries: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+    """[num_queries, num_listed]: inner products in float64, rounded once; -inf for no item."""
+    inside = (ids >= 0) & (ids < len(items))
+    out = torch.full(ids.shape, -torch.inf, dtype=queries.dtype)
+    query = torch.arange(len(ids))[:, None].expand_as(ids)[inside]
+    out[inside] = (queries[query].double() * items[ids[inside]].double()).sum(1).to(out.dtype)
+    return out

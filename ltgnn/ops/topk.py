@@ -21,6 +21,7 @@ from ltgnn.ops._topk_tiles import (
     Seen,
     error_bounds,
     new_buffer,
+    pair_scores,
     score_tile,
     short_list,
     tile_shape,
@@ -29,9 +30,6 @@ from ltgnn.ops._topk_tiles import (
 __all__ = ["topk"]
 
 _SPARE = 8  # listed beyond k, so that a near-tie at rank k rarely costs a second search
-_CACHE_BYTES = (
-    1 << 20
-)  # of listed items' vectors to score at once: they stay in the second-level cache
 
 
 @torch.no_grad()
@@ -94,27 +92,21 @@ def topk(
     if kept == 0 or num_queries == 0:
         return scores, ids
     problem = Problem(items, dtype, kept, min(kept + _SPARE, num_items), block_bytes)
-    # Bytes per row: what the short list takes, and its vectors in float64.
-    list_bytes = 32 * problem.listed + 2 * dtype.itemsize * items.shape[1]
+    # Bytes per row: the short list, its order and scores; the query itself.
+    list_bytes = 96 * problem.listed + 2 * dtype.itemsize * items.shape[1]
     rows = max(1, block_bytes // 2 // list_bytes)
-    vector_bytes = problem.listed * (24 * items.shape[1] + 64)
-    step = max(1, min(block_bytes // 2, _CACHE_BYTES) // vector_bytes)
     for start in range(0, num_queries, rows):
         stop = min(start + rows, num_queries)
         own = None if masked is None else masked.rows(start, stop)
-        cutoff, listed = short_list(problem, queries[start:stop], own)
-        for first in range(start, stop, step):
-            last = min(first + step, stop)
-            block, bound = queries[first:last].to(dtype), bounds[first:last]
-            best, found = _rank(problem, block, listed[first - start : last - start])
-            # An unlisted item scores at most cutoff + bound: only there can it belong to the answer.
-            limit = cutoff[first - start : last - start]
-            doubtful = (limit.double() + bound >= best[:, -1].double()) & (limit > NEG_INF)
-            if problem.listed < num_items and bool(doubtful.any()):
-                block_seen = None if masked is None else masked.rows(first, last)
-                _search_again(problem, block, bound, block_seen, doubtful, best, found)
-            scores[first:last, :kept] = best
-            ids[first:last, :kept] = found
+        block, bound = queries[start:stop].to(dtype).contiguous(), bounds[start:stop]
+        cutoff, listed = short_list(problem, block, own)
+        best, found = _rank(problem, block, listed)
+        # An unlisted item scores at most cutoff + bound: only there can it belong to the answer.
+        doubtful = (cutoff.double() + bound >= best[:, -1].double()) & (cutoff > NEG_INF)
+        if problem.listed < num_items and bool(doubtful.any()):
+            _search_again(problem, block, bound, own, doubtful, best, found)
+        scores[start:stop, :kept] = best
+        ids[start:stop, :kept] = found
     return scores, ids
 
 
@@ -191,19 +183,11 @@ def _sorted_rows(indptr: Tensor, indices: Tensor, num_items: int) -> Tensor:
     return (keys.sort()[0] % num_items).to(indices.dtype)
 
 
-def _score_pairs(queries: Tensor, items: Tensor, dtype: torch.dtype) -> Tensor:
-    """The score itself, for [..., D] against [..., D]: float64 sum, rounded once."""
-    return (queries.double() * items.double()).sum(dim=-1).to(dtype)
-
-
 def _rank(problem: Problem, block: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Score the short list and order it by (-score, id): [B, kept] each."""
     num_items = len(problem.items)
     ids = ids.sort(dim=1)[0]
-    vectors = problem.items[ids.clamp(max=num_items - 1)]
-    scores = _score_pairs(block[:, None, :], vectors, problem.dtype)
-    scores.masked_fill_(ids == num_items, NEG_INF)
-    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    scores, order = pair_scores(problem, block, ids).sort(dim=1, descending=True, stable=True)
     ids = ids.gather(1, order)
     ids.masked_fill_(ids == num_items, -1)
     return scores[:, : problem.kept], ids[:, : problem.kept]
@@ -236,7 +220,7 @@ def _search_again(
             for r, c in zip(
                 torch.split(row, pairs), torch.split(column + first, pairs), strict=True
             ):
-                score = _score_pairs(queries[r], problem.items[c], problem.dtype)
+                score = pair_scores(problem, queries[r], c[:, None])[:, 0]
                 kept = _merge(kept, (r, c, score), problem.kept)
         assert kept is not None  # each row holds at least the items of its short list
         best[chunk] = kept[2].view(len(chunk), problem.kept)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from ltgnn.data import Dataset, hold_out, load
+from ltgnn.data import Dataset, has_given_split, hold_out, load
 from ltgnn.evaluation import evaluate
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import MODELS, Recommender, create
@@ -177,7 +177,7 @@ def _settle(experiment: Experiment, dataset: Dataset) -> str:
         return experiment.protocol
     split = experiment.data_options.get("split", "auto")
     given = experiment.data is not None and dataset.test is not None and split in ("auto", "given")
-    given = given and os.path.isdir(str(experiment.data)) and dataset.valid is None
+    given = given and dataset.valid is None and has_given_split(str(experiment.data))
     return "test" if given else "validation"
 
 

@@ -58,16 +58,16 @@ void compare(Batch<T>& b) {
 template <class T>
 void test_type(Random& random) {
   // One block and part, several of either; a pair alone.
-  for (const int64_t size : {0, 1, 2, 33, 128, 270}) {
+  for (const int64_t size : {0, 1, 2, 33, 200}) {
     Batch<T> b(size, 5, random);
     compare(b);
   }
-  for (const int64_t dim : {1, 31, 33, 64, 129}) {
-    Batch<T> b(40, dim, random);
+  for (const int64_t dim : {1, 33, 64, 129}) {
+    Batch<T> b(20, dim, random);
     compare(b);
   }
   // One row in every pair, on both sides; one user with many items.
-  Batch<T> same(33, 8, random), hub(150, 4, random);
+  Batch<T> same(33, 8, random), hub(70, 4, random);
   for (size_t b = 0; b < same.size(); ++b) same.users[b] = same.items[b] = 7;
   compare(same);
   std::fill(hub.users.begin(), hub.users.end(), 5);
@@ -99,19 +99,19 @@ void test_zero_rows(Random& random) {
 
 template <class T>
 void test_bad_ids(Random& random) {
+  bool user = false;
   for (const int64_t bad : {int64_t{-1}, int64_t{64}, INT64_MAX, INT64_MIN, int64_t{1} << 32}) {
-    for (const bool user : {true, false}) {
-      Batch<T> b(59, 8, random);
-      CHECK(b.num_rows == 64);
-      (user ? b.users : b.items)[20] = bad;
-      for_each_schedule([&] {
-        const Run result = run(b);
-        CHECK(std::isnan(result.loss));
-        CHECK(result.fault.state == FaultRecord::kComplete && result.fault.kind == FaultKind::kId);
-        CHECK(result.fault.name == (user ? IdName::kUsers : IdName::kItems));
-        CHECK(result.fault.position == 20 && result.fault.value == bad && result.fault.bound == 64);
-      });
-    }
+    user = !user;
+    Batch<T> b(59, 8, random);
+    CHECK(b.num_rows == 64);
+    (user ? b.users : b.items)[20] = bad;
+    for_each_schedule([&] {
+      const Run result = run(b);
+      CHECK(std::isnan(result.loss));
+      CHECK(result.fault.state == FaultRecord::kComplete && result.fault.kind == FaultKind::kId);
+      CHECK(result.fault.name == (user ? IdName::kUsers : IdName::kItems));
+      CHECK(result.fault.position == 20 && result.fault.value == bad && result.fault.bound == 64);
+    });
   }
 }
 

@@ -28,10 +28,10 @@ REFUSALS = (ValueError, TypeError, IndexError, RuntimeError, NotImplementedError
 INT32_MAX, INT64_MIN, INT64_MAX = 2**31 - 1, -(2**63), 2**63 - 1
 # The twin costs too much where a list of items is malformed only in ways that the contract leaves
 # to the caller (sorted, distinct, in range); the answer must then still be a possible item number.
-SAMPLERS = {
-    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_bpr_step_",
-}  # fmt: skip
 TRUSTED_LISTS = {"negative_sample", "topk"}
+SAMPLERS = {
+    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_bpr_step_", "push_",
+}  # fmt: skip
 DISTINCT_ROWS = {"ltgnn_forward_", "ltgnn_update_", "adam_"}  # else the result is left open
 
 

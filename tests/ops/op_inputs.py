@@ -93,6 +93,21 @@ def propagate_out_inputs(setting: Setting) -> Arguments:
     return {**arguments, "out": torch.full((rows, setting.dim), torch.nan, dtype=setting.dtype)}
 
 
+def cusparse_inputs(setting: Setting) -> Arguments:
+    arguments = propagate_inputs(setting)
+    make = _Maker(setting)
+    indptr, indices = arguments["indptr"], arguments["indices"]
+    weight = make.vector(len(indices)).to(setting.dtype)
+    transposed = transpose(indptr, indices, len(arguments["x"]))
+    t_weight = weight[transposed[2]]
+    return {
+        "indptr": indptr, "indices": indices, "weight": weight,
+        "x": arguments["x"], "x0": arguments["x0"], "alpha": arguments["alpha"],
+        "t_indptr": make.optional(transposed[0]), "t_indices": make.optional(transposed[1]),
+        "t_weight": make.optional(t_weight), "plan": 0, "t_plan": 0,
+    }  # fmt: skip
+
+
 def edge_dot_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     graph = make.graph
@@ -220,6 +235,48 @@ def adam_inputs(setting: Setting) -> Arguments:
     }
 
 
+def _slack_rows(graph: Csr) -> Arguments:
+    """The same rows, each two places behind the one before, with nonsense between them."""
+    degree = graph.indptr.diff()
+    places = torch.arange(len(degree)).repeat_interleave(degree) * 2 + torch.arange(
+        len(graph.indices)
+    )
+    indices = graph.indices.new_full((len(graph.indices) + 2 * len(degree),), -1)
+    indices[places] = graph.indices
+    row_begin = graph.indptr[:-1] + 2 * torch.arange(len(degree))
+    return {"row_begin": row_begin, "degree": degree, "indices": indices}
+
+
+def push_residual_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    return {
+        **_slack_rows(make.graph),
+        "e0": make.table(nodes),
+        "y": make.table(nodes),
+        "residual": make.table(nodes),
+        "rows": make.optional(make.ids(40, nodes)),
+        "alpha": 0.4,
+        "self_loops": setting.full,
+    }
+
+
+def push_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    return {
+        **_slack_rows(make.graph),
+        "y": make.table(nodes),
+        "residual": make.table(nodes),
+        "rows": make.ids(40, nodes),
+        "alpha": 0.4,
+        "tol": 1.3,
+        "max_rounds": 3,
+        "max_pushes": 10**6 if setting.full else nodes,
+        "self_loops": setting.full,
+    }
+
+
 def bpr_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     nodes = make.graph.num_rows
@@ -246,3 +303,10 @@ def topk_inputs(setting: Setting) -> Arguments:
         "indptr": make.optional(indptr),
         "indices": make.optional(graph.indices[: int(indptr[-1])]),
     }
+
+
+def pair_scores_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    rows, items = min(make.graph.num_rows, 80), make.graph.num_cols
+    ids = torch.randint(-1, items + 1, (rows, 9), generator=make.random)
+    return {"queries": make.table(rows), "items": make.table(items), "ids": ids}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Literal
 
@@ -11,6 +11,7 @@ from ltgnn.data.interactions import Interactions
 
 Columns = Mapping[str, str | int]
 Header = bool | Literal["auto"]
+LAYOUT_OPTIONS = ("columns", "delimiter", "header")
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,20 @@ class ReadOptions:
         delimiter: what separates columns; None: find out.
         header: whether the first row holds names; "auto": find out.
         max_bytes: largest accepted size of each file, unpacked.
+        on_bytes: while a file is read in pieces, called with how many of its bytes (as they lie on the
+            disk) were read since the last call.
     """
 
     columns: Columns | None = None
     delimiter: str | None = None
     header: Header = "auto"
     max_bytes: int | None = None
+    on_bytes: Callable[[int], object] | None = field(default=None, compare=False)
+
+    def given(self) -> set[str]:
+        """Names of the options that say how a file is laid out and are not at their default."""
+        defaults = ReadOptions()
+        return {name for name in LAYOUT_OPTIONS if getattr(self, name) != getattr(defaults, name)}
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,24 @@ class Format:
         name: what the user passes as ``format=``.
         matches: whether a sample (whole lines from the start of a file) looks like it.
         read_files: reads files that share one numbering of users and items.
+        read_pieces: reads one file in pieces of about so many bytes of it, for files larger than the
+            memory. Each piece has users and items numbered by itself, if it has ids; if not, by the
+            indices. Put together they are what ``read_files`` gives.
+        takes: the options of ``ReadOptions.given`` that mean something to it.
     """
 
     name: str
     matches: Callable[[bytes], bool]
     read_files: Callable[[Sequence[str | PathLike[str]], ReadOptions], list[Interactions]]
+    read_pieces: Callable[[str | PathLike[str], ReadOptions, int], Iterator[Interactions]]
+    takes: frozenset[str] = frozenset()
+
+
+def refuse_options(name: str, options: ReadOptions, takes: frozenset[str] = frozenset()) -> None:
+    """Raises ValueError for an option that means nothing to a format."""
+    if options.given() <= takes:
+        return
+    names = [option for option in LAYOUT_OPTIONS if option not in takes]
+    *first, last = names
+    subject = f"{', '.join(first)} and {last} mean" if first else f"{last} means"
+    raise ValueError(f"format {name!r}: {subject} nothing here; did you mean format='delimited'?")

@@ -8,20 +8,29 @@ file with an id like ``007`` has text ids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ltgnn.data._native import DelimitedArrays, IdArray, display_name, parse_delimited
-from ltgnn.data.formats.base import Columns, Format, Header, ReadOptions
+from ltgnn.data._native import (
+    DelimitedArrays,
+    IdArray,
+    display_name,
+    last_row_end,
+    parse_delimited,
+    preview_rows,
+)
+from ltgnn.data.formats.base import LAYOUT_OPTIONS, Columns, Format, Header, ReadOptions
 from ltgnn.data.formats.layout import Layout, find_layout, sniff_delimiter
 from ltgnn.data.interactions import Interactions
-from ltgnn.data.source import read_bytes
+from ltgnn.data.source import last_line_end, parse_pieces, read_bytes, read_prefix
 
 NAME = "delimited"
+
+_PREFIX_BYTES = 1 << 20  # enough rows to tell a layout by
 
 
 def read_file(
@@ -92,13 +101,52 @@ def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> li
     ]  # fmt: skip
 
 
+def read_pieces(
+    path: str | PathLike[str], options: ReadOptions, piece_bytes: int
+) -> Iterator[Interactions]:
+    """Reads one table in pieces of whole rows, each with a numbering of its own."""
+    name = display_name(path)
+    prefix, whole = read_prefix(path, _PREFIX_BYTES)
+    if not whole:
+        prefix = prefix[: last_line_end(prefix) or len(prefix)]
+    if not prefix.strip():
+        return
+    layout = find_layout(prefix, name, options)
+    width = len(preview_rows(prefix, layout.delimiter, 1)[0])
+
+    def parse(data: bytes, first_line: int, is_first: bool) -> Interactions:
+        first_row = preview_rows(data, layout.delimiter, 1)
+        if first_row and len(first_row[0]) != width:  # within a piece the parser sees to it
+            raise ValueError(
+                f"{name}:{first_line}:1: expected {width} columns, got {len(first_row[0])}"
+            )
+        part = _parse(data, name, layout, False, False, first_line, is_first)
+        return Interactions(
+            part.users, part.items, len(part.user_ids), len(part.item_ids), part.values, part.times,
+            part.user_ids, part.item_ids,
+        )  # fmt: skip
+
+    def cut(data: bytes) -> int:
+        return last_row_end(data, layout.delimiter)
+
+    yield from parse_pieces(
+        path, piece_bytes, cut, parse, max_bytes=options.max_bytes, on_bytes=options.on_bytes
+    )
+
+
 def matches(sample: bytes) -> bool:
     """Whether a sample reads like a table: a delimiter cuts it into two columns or more."""
     return b"\0" not in sample and sniff_delimiter(sample) is not None
 
 
 def _parse(
-    data: bytes, name: str, layout: Layout | None, text_users: bool, text_items: bool
+    data: bytes,
+    name: str,
+    layout: Layout | None,
+    text_users: bool,
+    text_items: bool,
+    first_line: int = 1,
+    is_first: bool = True,
 ) -> DelimitedArrays:
     if layout is None:
         layout = Layout(",", False, {"user": 0, "item": 1})  # empty: any layout will do
@@ -110,9 +158,10 @@ def _parse(
         item=layout.columns["item"],
         value=layout.columns.get("value", -1),
         time=layout.columns.get("time", -1),
-        has_header=layout.has_header,
+        has_header=layout.has_header and is_first,
         text_users=text_users,
         text_items=text_items,
+        first_line=first_line,
     )
 
 
@@ -140,4 +189,4 @@ def _merge(
     return unique[order], [table[part] for table, part in zip(tables, codes, strict=True)]
 
 
-FORMAT = Format(NAME, matches, read_files)
+FORMAT = Format(NAME, matches, read_files, read_pieces, frozenset(LAYOUT_OPTIONS))

@@ -7,13 +7,13 @@ Graph Collaborative Filtering*, SIGIR 2019.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 
 from ltgnn.data._native import display_name, parse_lightgcn
-from ltgnn.data.formats.base import Format, ReadOptions
+from ltgnn.data.formats.base import Format, ReadOptions, refuse_options
 from ltgnn.data.interactions import Interactions
-from ltgnn.data.source import read_bytes
+from ltgnn.data.source import last_line_end, parse_pieces, read_bytes
 
 NAME = "lightgcn"
 
@@ -48,11 +48,7 @@ def read_file(path: str | PathLike[str], *, max_bytes: int | None = None) -> Int
 
 def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> list[Interactions]:
     """Reads files that share their ids: every result counts the users and items of all of them."""
-    if (options.columns, options.delimiter, options.header) != (None, None, "auto"):
-        raise ValueError(
-            f"format {NAME!r}: columns, delimiter and header mean nothing here; "
-            "did you mean format='delimited'?"
-        )
+    refuse_options(NAME, options)
     parts = [
         parse_lightgcn(read_bytes(path, max_bytes=options.max_bytes), display_name(path))
         for path in paths
@@ -60,6 +56,26 @@ def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> li
     num_users = max((part.num_users for part in parts), default=0)
     num_items = max((part.num_items for part in parts), default=0)
     return [Interactions(part.users, part.items, num_users, num_items) for part in parts]
+
+
+def read_pieces(
+    path: str | PathLike[str], options: ReadOptions, piece_bytes: int
+) -> Iterator[Interactions]:
+    """Reads one file in pieces of whole lines."""
+    refuse_options(NAME, options)
+    name = display_name(path)
+
+    def parse(data: bytes, first_line: int, is_first: bool) -> Interactions:
+        return Interactions(*parse_lightgcn(data, name, first_line=first_line))
+
+    return parse_pieces(
+        path,
+        piece_bytes,
+        last_line_end,
+        parse,
+        max_bytes=options.max_bytes,
+        on_bytes=options.on_bytes,
+    )
 
 
 def matches(sample: bytes) -> bool:
@@ -88,6 +104,6 @@ def _is_integer(token: bytes) -> bool:
     return token.removeprefix(b"-").isdigit()
 
 
-FORMAT = Format(NAME, matches, read_files)
+FORMAT = Format(NAME, matches, read_files, read_pieces)
 
-__all__ = ["FORMAT", "NAME", "matches", "read_file", "read_files"]
+__all__ = ["FORMAT", "NAME", "matches", "read_file", "read_files", "read_pieces"]
