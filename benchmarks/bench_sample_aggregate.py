@@ -13,6 +13,7 @@ table of this size can be read here.
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -121,7 +122,9 @@ class Problem:
         factor = self.degrees()[1] / counts.clamp(min=1) * self.row_scale[self.rows]
         values = torch.repeat_interleave(factor, counts) * self.col_scale[nodes[column]]
         size = (len(self.rows), len(nodes))
-        matrix = torch.sparse_csr_tensor(pointers, column, values, size, check_invariants=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch says that its CSR support is in beta
+            matrix = torch.sparse_csr_tensor(pointers, column, values, size, check_invariants=False)
         return matrix @ self.delta[nodes] + self.history_sum[self.rows]
 
     def indices64(self) -> Tensor:
