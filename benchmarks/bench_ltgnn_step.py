@@ -19,7 +19,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from benchmarks import devices, graphs, harness
+from benchmarks import graphs, harness
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import LTGNN, Batch, CapturedStep, create
 from ltgnn.ops import LtgnnTables, bpr_loss, ltgnn_forward_, ltgnn_update_, mix_seed
@@ -107,7 +107,7 @@ def rivals_of(
             for batch in batches:
                 step(batch)
 
-        return devices.synchronized(run, device)
+        return run
 
     return {name: all_steps(step) for name, step in steps.items()}
 
@@ -143,12 +143,14 @@ def main() -> None:
     if not batches:
         raise SystemExit(f"no batch of {args.batch} pairs in {graph}")
     settings = {"dim": args.dim, "fanout": args.fanout, **DEPTHS[args.depth]}
-    times = harness.alternate(rivals_of(graph, batches, settings, args.device), runs=args.runs)
+    times = harness.alternate(
+        rivals_of(graph, batches, settings, args.device), runs=args.runs, device=args.device
+    )
     model = create("ltgnn", graph, loss="bpr", **settings)
     assert isinstance(model, LTGNN)
     moved = sum(bytes_of_a_step(model, batch) for batch in batches) / len(batches)
     table_bytes = model.e0.numel() * model.e0.element_size()
-    gather = devices.gather_bandwidth(table_bytes, args.dim * 4, args.device)
+    gather = harness.gather_bandwidth(table_bytes, args.dim * 4, args.device)
     floor, epoch = moved / gather / 1e3, sampler.batches_per_epoch
     print(f"{graph}, {args.depth}, {args.batch} triples, fanout {args.fanout}, dim {args.dim}, {args.device}, "
           f"{args.threads} threads; {moved / 1e6:.1f} MB a step, gather {gather:.0f} GB/s, "

@@ -1,6 +1,6 @@
 // A whole training step of LTGNN with BPR on CUDA. The mathematics is kernels/ltgnn_bpr_step.h.
 //
-// Five launches and those of the sort, none of which waits for the host, with sizes that follow from the
+// Four launches and those of the sort, none of which waits for the host, with sizes that follow from the
 // batch size alone; what changes from step to step is on the device. A CUDA graph holds them.
 //   1. begin    one thread per triple: its three entries (cuda/bpr.cuh). One thread takes the step's seed and
 //               Adam's constants from the counter, and counts: it is the counter's only reader.
