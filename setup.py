@@ -28,8 +28,8 @@ from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtensio
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "ltgnn/_version.py").read_text())[1]
 TORCH_TARGET = "0x020a000000000000"  # 2.10: the oldest torch that the built library loads on
-CPU_GROUPS = ("library", "module", "ops", "ops_cpu", "cpu")  # of csrc/sources.txt, into ltgnn._C
-CUDA_GROUPS = ("module", "ops", "cuda", "cusparse")  # into ltgnn._C_cuda
+CPU_GROUPS = ("library", "module", "ops", "cpu")  # of csrc/sources.txt, into ltgnn._C
+CUDA_GROUPS = ("module", "ops", "ops_cuda", "cuda")  # into ltgnn._C_cuda
 FLAGS = ["-O3", "-g0", "-std=c++20", "-fno-math-errno", "-fvisibility=hidden", "-Wall"]
 
 
@@ -108,6 +108,7 @@ SUMMARY = {
     "cuda": PLAN.build,
     "cuda_reason": PLAN.reason,
     "cuda_architectures": os.environ.get("TORCH_CUDA_ARCH_LIST") if PLAN.build else None,
+    "nvcc": PLAN.nvcc,
 }
 
 if __name__ == "__main__":

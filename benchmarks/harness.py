@@ -19,20 +19,20 @@ from ltgnn import __version__, _library
 
 
 def alternate(
-    rivals: dict[str, Callable[[], Any]], *, runs: int = 15, warmup: int = 3
+    rivals: dict[str, Callable[[], Any]], *, runs: int = 15, warmup: int = 3, device: str = "cpu"
 ) -> dict[str, dict[str, float]]:
-    """Time each rival `runs` times in turn.
+    """Time each rival `runs` times in turn; on a GPU by its own clock, so without the way there.
 
     Returns:
         For each: median, min and interquartile range, in milliseconds.
     """
+    clock = _clock_of(device)
     times: dict[str, list[float]] = {name: [] for name in rivals}
     for turn in range(warmup + runs):
         for name, call in rivals.items():
-            start = time.perf_counter()
-            call()
+            milliseconds = clock(call)
             if turn >= warmup:
-                times[name].append((time.perf_counter() - start) * 1e3)
+                times[name].append(milliseconds)
     result = {}
     for name, values in times.items():
         low, _, high = statistics.quantiles(values, n=4) if runs > 1 else (values[0],) * 3
@@ -42,6 +42,41 @@ def alternate(
             "iqr_ms": high - low,
         }
     return result
+
+
+def _host_clock(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e3
+
+
+def _device_clock(call: Callable[[], Any]) -> float:
+    """Between two events around the call's work, on the current stream."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end))
+
+
+def _clock_of(device: str) -> Callable[[Callable[[], Any]], float]:
+    """What measures a call's milliseconds."""
+    return _device_clock if device.startswith("cuda") else _host_clock
+
+
+def copy_bandwidth(device: str, runs: int = 10) -> float:
+    """GB/s, read and written together, at which torch copies memory that no cache holds.
+
+    What a kernel's bytes are divided by to get its floor: the time below which it cannot be, unless a cache
+    holds part of what it reads.
+    """
+    count = 1 << (28 if device.startswith("cuda") else 26)  # floats: 1 GB, or 256 MB
+    source = torch.ones(count, device=device)
+    target = torch.empty_like(source)
+    clock = _clock_of(device)
+    best = min(clock(lambda: target.copy_(source)) for _ in range(runs + 1))
+    return 2 * source.numel() * 4 / best / 1e6
 
 
 def gather_bandwidth(table_bytes: int, row_bytes: int = 256, runs: int = 5) -> float:
@@ -88,6 +123,7 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "python": platform.python_version(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "command": command(),
     }
 

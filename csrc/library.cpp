@@ -20,11 +20,15 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "propagate_out(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, "
       "Tensor x, "
       "Tensor? x0, float alpha, bool self_loops, Tensor(a!) out) -> ()");
-  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; the structure is trusted ->
-  // [R, D]
+  // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; t_*: the transposed matrix,
+  // read by the backward only; plan and t_plan: numbers of plans for the two, or 0: checked and not prepared
+  // -> [R, D]
   m.def(
-      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha) "
-      "-> Tensor");
+      "propagate_cusparse(Tensor indptr, Tensor indices, Tensor weight, Tensor x, Tensor? x0, float alpha, "
+      "Tensor? t_indptr, Tensor? t_indices, Tensor? t_weight, int plan, int t_plan) -> Tensor");
+  // A plan for this matrix, checked; it holds the tensors until it is freed -> its number
+  m.def("cusparse_plan(Tensor indptr, Tensor indices, Tensor weight, int num_cols) -> int");
+  m.def("cusparse_plan_free(int plan) -> ()");
   // out[e] = factor row_scale[r] col_scale[c] <g[r], x[c]> for edge e from row r to column c; g [R, D], x [C,
   // D] -> [E]
   m.def(
@@ -57,11 +61,32 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "Tensor(d!)? g, "
       "Tensor(e!)? delta, Tensor? l2, float alpha, float c0, bool faithful, int step, float lr, float beta1, "
       "float beta2, float eps) -> ()");
+  // One training step with BPR on triples of nodes [B] int64: forward, loss and update of their distinct
+  // rows, tables [N, D]. counter [1] int64: steps done; with `seed` it seeds the sampling -> loss [] float64
+  m.def(
+      "ltgnn_bpr_step_(Tensor indptr, Tensor indices, Tensor? scale, Tensor users, Tensor items, Tensor "
+      "negatives, Tensor(a!) e0, Tensor(b!)? z, Tensor(c!) delta, Tensor history_sum, Tensor(d!)? g, "
+      "Tensor(e!) m, Tensor(f!) v, Tensor(g!) counter, float alpha, float c0, int fanout, int seed, "
+      "bool self_loops, float l2, bool faithful, float lr, float beta1, float beta2, float eps) -> Tensor");
   // Adam on distinct rows [T] int64 of param [N, D] (None: on all), grad [T, D], l2 [T]?
   m.def(
       "adam_(Tensor(a!) param, Tensor(b!) m, Tensor(c!) v, Tensor grad, Tensor? rows, Tensor? l2, int step, "
       "float lr, "
       "float beta1, float beta2, float eps) -> ()");
+  // Incremental solution of Z = (1 - alpha) A Z + alpha E0 in y = D^-1/2 Z (csrc/kernels/push.h). row_begin,
+  // degree [N] int64 and indices [pool] describe the rows of a symmetric graph, each sorted; tables [N, D].
+  // The residual of y, exactly, in rows [T] int64 (None: in all).
+  m.def(
+      "push_residual_(Tensor row_begin, Tensor degree, Tensor indices, Tensor e0, Tensor y, Tensor(a!) "
+      "residual, "
+      "Tensor? rows, float alpha, bool self_loops) -> ()");
+  // Rounds of pushes from those of rows [T] int64 whose residual is above tol
+  //   -> (rows pushed, sorted [P] int64; rows still above tol, sorted [Q] int64; on the CPU: rounds, pushes
+  //   and whether it converged [3] int64)
+  m.def(
+      "push_(Tensor row_begin, Tensor degree, Tensor indices, Tensor(a!) y, Tensor(b!) residual, Tensor "
+      "rows, "
+      "float alpha, float tol, int max_rounds, int max_pushes, bool self_loops) -> (Tensor, Tensor, Tensor)");
   // Mean loss over the batch and its gradient for x [R, D]; users, items, negatives [B] int64 row numbers of
   // x
   //   -> (loss [] float64, dL/dx [R, D])
@@ -69,4 +94,11 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   m.def(
       "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent) -> (Tensor, "
       "Tensor)");
+  // Inner products of queries [Q, D] and the items [N, D] that ids [Q, L] int64 names, in float64, rounded
+  // once; -inf for what is no item -> [Q, L]
+  m.def("pair_scores(Tensor queries, Tensor items, Tensor ids) -> Tensor");
+  // The k items [N, D] with the largest inner product for each of queries [Q, D], ordered by (-score, id);
+  // not those in its row of the CSR pair: indptr [Q+1] int64, indices [P] int32|int64, sorted in each row.
+  //   -> (scores [Q, k], -inf past the end; ids [Q, k] int64, -1 past the end)
+  m.def("topk(Tensor queries, Tensor items, int k, Tensor? indptr, Tensor? indices) -> (Tensor, Tensor)");
 }

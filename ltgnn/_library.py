@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -56,8 +57,43 @@ def _load_cuda() -> Binary:
     return Binary(name, module.__file__, None)
 
 
+def operators() -> list[str]:
+    """The names of all native operators, as `propagate`."""
+    names = torch._C._dispatch_get_all_op_names()
+    return sorted(name.removeprefix("ltgnn::") for name in names if name.startswith("ltgnn::"))
+
+
+def has_kernel(operator: str, device: str) -> bool:
+    """Whether an operator has a kernel for `device`, "CPU" or "CUDA"."""
+    name = f"ltgnn::{operator}"
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, device))
+
+
+def _refuse(operator: str, why: str) -> Callable[..., NoReturn]:
+    def refuse(*_arguments: Any, **_named: Any) -> NoReturn:
+        raise NotImplementedError(
+            f"{operator}: its tensors are on a GPU, but {why}; see `ltgnn doctor`"
+        )
+
+    return refuse
+
+
+def _explain_missing_cuda(binary: Binary) -> torch.library.Library:
+    """Where an operator has no CUDA kernel, say why, in place of torch's list of dispatch keys."""
+    library = torch.library.Library("ltgnn", "IMPL")
+    why = "this operator has no CUDA kernel yet"
+    if binary.problem is not None:
+        why = f"ltgnn's CUDA operators are missing: {binary.problem}"
+    for operator in operators():
+        if not has_kernel(operator, "CUDA"):
+            library.impl(operator, _refuse(operator, why), "CUDA")
+    return library
+
+
 _C = _load_cpu()
 BINARIES: tuple[Binary, ...] = (Binary("ltgnn._C", _C.__file__, None), _load_cuda())
+CUDA_KERNELS = frozenset(name for name in operators() if has_kernel(name, "CUDA"))
+_refusals = _explain_missing_cuda(BINARIES[1])  # they last as long as this object
 
 
 def cpu_capability() -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+# The benchmarks and the build's tools are tested too. Last on the path: the installed ltgnn stays the one that
+# is tested.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 # Read once, when the operators first run: no job is too small for several threads.
 os.environ["LTGNN_PARALLEL_FROM"] = "0"
@@ -18,10 +24,11 @@ settings.load_profile("deterministic")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need a GPU say so where there is none."""
+    """Tests marked `cuda` are skipped, with the reason, where there is no GPU."""
     if torch.cuda.is_available():
         return
-    skip = pytest.mark.skip(reason="no GPU (torch.cuda.is_available() is False)")
+    cuda = torch.version.cuda
+    reason = "torch finds no GPU or no driver" if cuda else f"torch {torch.__version__} has no CUDA"
     for item in items:
-        if item.get_closest_marker("cuda"):
-            item.add_marker(skip)
+        if item.get_closest_marker("cuda") is not None:
+            item.add_marker(pytest.mark.skip(reason=f"needs a GPU: {reason}"))

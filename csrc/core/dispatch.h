@@ -24,9 +24,10 @@ auto dispatch_float(DType type, const Body& body) {
   return type == DType::kFloat64 ? body(TypeTag<double>{}) : body(TypeTag<float>{});
 }
 
-// Calls body(TypeTag<T>) for float, double or BFloat16.
+// Calls body(TypeTag<T>) for float, double, BFloat16 or Float16.
 template <class Body>
 auto dispatch_storage(DType type, const Body& body) {
+  if (type == DType::kFloat16) return body(TypeTag<Float16>{});
   return type == DType::kBFloat16 ? body(TypeTag<BFloat16>{}) : dispatch_float(type, body);
 }
 

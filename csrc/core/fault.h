@@ -12,6 +12,8 @@ enum class FaultKind : int32_t {
   kRowPointers,   // a row's edge range is not usable
   kIndex,         // an index is no column
   kId,            // a row number given by the caller is no row
+  kRowRange,      // a row's begin and degree are no range of the pool of indices
+  kOrder,         // an index is below the one before it in its row
 };
 
 enum class IdName : int32_t { kRows, kUsers, kItems, kNegatives };
@@ -24,8 +26,8 @@ struct FaultRecord {
   const char* op;    // the host's text
   int64_t position;  // row, edge or place in the list of ids
   int64_t value;     // what was found there
-  int64_t other;     // kRowPointers: the row's end; kIndex: the row
-  int64_t bound;     // first value too large
+  int64_t other;     // kRowPointers: the row's end; kRowRange: its degree; kIndex, kOrder: the row
+  int64_t bound;     // first value too large; kOrder: the index before
 };
 
 // What a launch gives its kernels to report to.

@@ -7,12 +7,20 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "core/macros.h"
 #include "core/scalar.h"
 
 #ifndef LTGNN_VECTOR_BYTES
 #define LTGNN_VECTOR_BYTES 16
+#endif
+
+#if defined(__x86_64__) && LTGNN_VECTOR_BYTES > 16
+#include <immintrin.h>
+#define LTGNN_HAS_F16C 1
+#else
+#define LTGNN_HAS_F16C 0
 #endif
 
 namespace ltgnn {
@@ -48,6 +56,52 @@ LTGNN_HD FloatLanes load_lanes(const BFloat16* p) {
   const UintLanes bits = __builtin_convertvector(half, UintLanes) << 16;
   return (FloatLanes)bits;  // vector types: same bits
 }
+
+// float16 where the instruction set converts it (AVX2 machines do, cpu/kernels.cpp asks); elsewhere the steps
+// of to_float and to_float16 (core/scalar.h) for all lanes at once, each lane choosing one result.
+LTGNN_HD FloatLanes load_lanes(const Float16* p) {
+#if LTGNN_HAS_F16C && LTGNN_VECTOR_BYTES == 64
+  return (FloatLanes)_mm512_maskz_cvtph_ps(0xFFFF, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif LTGNN_HAS_F16C && LTGNN_VECTOR_BYTES == 32
+  return (FloatLanes)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+  HalfLanes stored;
+  std::memcpy(&stored, p, sizeof(stored));
+  const UintLanes wide = __builtin_convertvector(stored, UintLanes);
+  const UintLanes sign = (wide & 0x8000u) << 16, magnitude = (wide & 0x7FFFu) << fp16::kShift;
+  const UintLanes is_small = (UintLanes)((IntLanes)magnitude < (1 << 23));
+  const UintLanes is_special = (UintLanes)((IntLanes)magnitude >= (31 << 23));
+  const UintLanes is_nan = (UintLanes)((IntLanes)magnitude > (31 << 23));
+  const UintLanes normal = magnitude + fp16::kRebias + (is_special & fp16::kRebias);
+  const FloatLanes shifted = (FloatLanes)(magnitude + fp16::kSmallest);
+  const UintLanes small = (UintLanes)(shifted - float_of_bits(fp16::kSmallest));
+  const UintLanes quiet = normal | (is_nan & fp16::kQuietBit);
+  return (FloatLanes)((small & is_small) | (quiet & ~is_small) | sign);
+#endif
+}
+LTGNN_HD void store_lanes(Float16* p, FloatLanes x) {
+#if LTGNN_HAS_F16C && LTGNN_VECTOR_BYTES == 64
+  const __m256i stored =
+      _mm512_maskz_cvtps_ph(0xFFFF, (__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  std::memcpy(p, &stored, sizeof(stored));
+#elif LTGNN_HAS_F16C && LTGNN_VECTOR_BYTES == 32
+  const __m128i stored = _mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+  std::memcpy(p, &stored, sizeof(stored));
+#else
+  const UintLanes bits = (UintLanes)x, sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+  const UintLanes is_nan = (UintLanes)(x != x);
+  const UintLanes is_large = (UintLanes)((IntLanes)magnitude >= static_cast<int32_t>(fp16::kOverflow));
+  const UintLanes is_small = (UintLanes)((IntLanes)magnitude < static_cast<int32_t>(fp16::kSmallest));
+  const UintLanes odd = magnitude >> fp16::kShift & 1u;
+  const UintLanes normal = (magnitude - fp16::kRebias + 0xFFFu + odd) >> fp16::kShift;
+  const UintLanes small = (UintLanes)((FloatLanes)magnitude + float_of_bits(fp16::kHalf)) - fp16::kHalf;
+  const UintLanes nan = (magnitude >> fp16::kShift & 0x3FFu) | 0x7E00u;
+  UintLanes result = (small & is_small) | (normal & ~is_small);
+  result = (result & ~is_large) | (is_large & ~is_nan & 0x7C00u) | (nan & is_nan);
+  const HalfLanes stored = __builtin_convertvector(result | sign, HalfLanes);
+  std::memcpy(p, &stored, sizeof(stored));
+#endif
+}
 template <class Acc>
 LTGNN_HD void store_lanes(Acc* p, typename LanesOf<Acc>::type x) {
   std::memcpy(p, &x, sizeof(x));
@@ -60,6 +114,35 @@ LTGNN_HD void store_lanes(BFloat16* p, FloatLanes x) {
   const HalfLanes half = __builtin_convertvector((rounded & ~is_nan) | (quiet & is_nan), HalfLanes);
   std::memcpy(p, &half, sizeof(half));
 }
+
+// A comparison's result as bytes, 0 or -1 each, in words: `kWords` of them, of 8 elements.
+typedef int8_t FloatMaskBytes __attribute__((vector_size(LTGNN_VECTOR_BYTES / 4)));
+typedef int8_t DoubleMaskBytes __attribute__((vector_size(LTGNN_VECTOR_BYTES / 8)));
+template <class Acc>
+struct MaskBytes {
+  using Bytes = std::conditional_t<sizeof(Acc) == 4, FloatMaskBytes, DoubleMaskBytes>;
+  static constexpr int kWords = (sizeof(Bytes) + 7) / 8;
+  uint64_t words[kWords] = {};
+
+  template <class Mask>
+  explicit LTGNN_HD MaskBytes(Mask mask) {
+    static_assert(sizeof(Mask) == LTGNN_VECTOR_BYTES);
+    const Bytes bytes = __builtin_convertvector(mask, Bytes);
+    std::memcpy(words, &bytes, sizeof(bytes));
+  }
+  LTGNN_HD bool any() const {
+    uint64_t all = 0;
+    for (int i = 0; i < kWords; ++i) all |= words[i];
+    return all != 0;
+  }
+  // Calls body(element) for each that is set, in order.
+  template <class Body>
+  LTGNN_HD void for_each(const Body& body) const {
+    for (int i = 0; i < kWords; ++i)
+      for (uint64_t left = words[i] & 0x0101010101010101u; left != 0; left &= left - 1)
+        body(8 * i + __builtin_ctzll(left) / 8);
+  }
+};
 
 template <class Acc, int N>
 struct Tile {

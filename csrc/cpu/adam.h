@@ -13,7 +13,8 @@ namespace LTGNN_ISA {
 
 // One row; gradient(column, Lanes or scalar tag) gives dL/dp before L2.
 template <class T, class Gradient>
-LTGNN_HD void adam_row(const AdamParams& p, int64_t k, int64_t row, const Gradient& gradient) {
+LTGNN_HD void adam_row(const AdamParams& p, const AdamScalars<T>& scalars, int64_t k, int64_t row,
+                       const Gradient& gradient) {
   using Lanes = typename LanesOf<T>::type;
   constexpr int64_t kLanes = sizeof(Lanes) / sizeof(T);
   T* param = static_cast<T*>(p.param) + row * p.dim;
@@ -25,14 +26,14 @@ LTGNN_HD void adam_row(const AdamParams& p, int64_t k, int64_t row, const Gradie
   for (; i + kLanes <= p.dim; i += kLanes) {
     Lanes value = load_lanes(param + i), m_lanes = load_lanes(m + i), v_lanes = load_lanes(v + i);
     const Lanes change =
-        adam_element<T>(p.constants, gradient(i, Lanes{}) + l2 * value, m_lanes, v_lanes, SquareRoot{});
+        adam_element<T>(scalars, gradient(i, Lanes{}) + l2 * value, m_lanes, v_lanes, SquareRoot{});
     store_lanes(param + i, value + change);
     store_lanes(m + i, m_lanes);
     store_lanes(v + i, v_lanes);
     if (delta) store_lanes(delta + i, load_lanes(delta + i) + change);
   }
   for (; i < p.dim; ++i) {
-    const T change = adam_element<T>(p.constants, gradient(i, T{}) + l2 * param[i], m[i], v[i], SquareRoot{});
+    const T change = adam_element<T>(scalars, gradient(i, T{}) + l2 * param[i], m[i], v[i], SquareRoot{});
     param[i] += change;
     if (delta) delta[i] += change;
   }
@@ -51,11 +52,12 @@ LTGNN_HD T load_as(const T* p, T) {
 inline int64_t adam(const AdamParams& p, const Parallel& parallel) {
   return dispatch_float(p.type, [&](auto type) {
     using T = typename decltype(type)::type;
+    const AdamScalars<T> scalars(p.constants);
     return for_each_target(p.num_rows, 9 * p.dim, parallel, [&](int64_t k) {
       const int64_t row = p.rows ? p.rows[k] : k;
       if (row < 0 || row >= p.table_rows) return false;
       const T* grad = static_cast<const T*>(p.grad) + k * p.dim;
-      adam_row<T>(p, k, row, [&](int64_t i, auto tag) { return load_as<T>(grad + i, tag); });
+      adam_row<T>(p, scalars, k, row, [&](int64_t i, auto tag) { return load_as<T>(grad + i, tag); });
       return true;
     });
   });

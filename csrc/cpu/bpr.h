@@ -40,18 +40,16 @@ inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
       const T* u = x + p.users[b] * p.dim;
       const double margin = static_cast<double>(inner_product<T>(u, x + p.items[b] * p.dim, p.dim)) -
                             static_cast<double>(inner_product<T>(u, x + p.negatives[b] * p.dim, p.dim));
-      // softplus(-margin) and its slope, without overflow on either side
-      const double small = std::exp(-std::fabs(margin));
-      losses.get()[b] = (margin < 0 ? -margin : 0.0) + std::log1p(small);
-      const double sigmoid = margin < 0 ? 1.0 / (1.0 + small) : small / (1.0 + small);
-      slopes.get()[b] = static_cast<T>(sigmoid / static_cast<double>(p.batch));
+      const BprTerm term(margin);
+      losses.get()[b] = term.loss;
+      slopes.get()[b] = static_cast<T>(term.slope / static_cast<double>(p.batch));
       return true;
     });
     if (fault >= 0) return fault;
     double total = 0.0;
     for (int64_t b = 0; b < p.batch; ++b) total += losses.get()[b];
     *p.loss = p.batch > 0 ? total / static_cast<double>(p.batch) : 0.0;
-    std::memset(grad, 0, static_cast<size_t>(p.num_rows * p.dim) * sizeof(T));
+    for (int64_t i = 0; i < p.num_rows * p.dim; ++i) grad[i] = T(0);
     for_each_column_block(p.dim, p.batch, parallel, [&](int64_t begin, int64_t end) {
       for (int64_t b = 0; b < p.batch; ++b) {
         const T slope = slopes.get()[b];

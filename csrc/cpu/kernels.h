@@ -8,10 +8,14 @@
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
 #include "kernels/losses.h"
+#include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
 #include "kernels/negative_sample.h"
+#include "kernels/pair_scores.h"
 #include "kernels/propagate.h"
+#include "kernels/push.h"
 #include "kernels/sample_aggregate.h"
+#include "kernels/topk.h"
 
 namespace ltgnn {
 
@@ -27,9 +31,15 @@ struct CpuKernels {
   int64_t (*negative_sample)(const NegativeSampleParams&, const Parallel&);
   int64_t (*ltgnn_forward)(const LtgnnForwardParams&, const Parallel&);
   int64_t (*ltgnn_update)(const LtgnnUpdateParams&, const Parallel&);
+  int64_t (*ltgnn_bpr_step)(const LtgnnBprStepParams&, const Parallel&);
   int64_t (*adam)(const AdamParams&, const Parallel&);
+  int64_t (*push_residual)(const PushResidualParams&, const Parallel&);
+  // Also: num_candidates + the number of a malformed row that was to be pushed.
+  int64_t (*push)(const PushParams&, const Parallel&);
   int64_t (*bpr_loss)(const LossParams&, const Parallel&);
   int64_t (*in_batch_softmax_loss)(const LossParams&, const Parallel&);
+  int64_t (*pair_scores)(const PairScoresParams&, const Parallel&);
+  int64_t (*topk)(const TopkParams&, const Parallel&);
 };
 
 const CpuKernels& cpu_kernels_baseline();

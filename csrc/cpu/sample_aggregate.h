@@ -31,15 +31,9 @@ bool draw_picks(const Params& p, int64_t row, Picks& picks) {
   return true;
 }
 
-// The variance-reduced aggregate of one tile, history_sum included.
-template <class Tile, class T, class Index>
-inline bool aggregate_tile(const SampleAggregateParams& p, int64_t row, const Picks& picks, T outer,
-                           int64_t column, Tile& tile) {
-  const bool good =
-      gather_picked<Tile, T, Index>(p, static_cast<const T*>(p.x), static_cast<const T*>(p.history), row,
-                                    picks.position, picks.count, outer, column, tile);
-  if (p.history_sum) tile.add_scaled(T(1), static_cast<const T*>(p.history_sum) + row * p.dim + column);
-  return good;
+template <class Index>
+PickedColumns<Index> picked_columns(const CsrView& csr, int64_t row, const Picks& picks) {
+  return {static_cast<const Index*>(csr.indices) + csr.indptr[row], picks.position};
 }
 
 inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& parallel) {
@@ -52,16 +46,13 @@ inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& 
         Picks picks;
         if (!draw_picks(p, row, picks)) return false;
         const T outer = sample_factor<T>(p, row, picks.degree, picks.count);
+        const auto columns = picked_columns<Index>(p.csr, row, picks);
         bool good = true;
         for_each_tile<T>(p.dim, [&]<class TileType>(int64_t column) {
           TileType tile;
-          if (!aggregate_tile<TileType, T, Index>(p, row, picks, outer, column, tile)) good = false;
+          if (!aggregate_tile<TileType, T>(p, row, columns, picks.count, outer, column, tile)) good = false;
           tile.store(static_cast<T*>(p.out) + k * p.dim + column);
-          if (!p.second) return;
-          if (!gather_picked<TileType, T, Index>(p, static_cast<const T*>(p.second), nullptr, row,
-                                                 picks.position, picks.count, outer, column, tile))
-            good = false;
-          tile.store(static_cast<T*>(p.out_second) + k * p.dim + column);
+          if (!aggregate_second<TileType, T>(p, k, row, columns, picks.count, outer, column)) good = false;
         });
         return good;
       });

@@ -9,9 +9,13 @@
 #include "cpu/edge_dot.h"
 #include "cpu/in_batch_softmax.h"
 #include "cpu/kernels.h"
+#include "cpu/ltgnn_bpr_step.h"
 #include "cpu/ltgnn_step.h"
+#include "cpu/pair_scores.h"
 #include "cpu/propagate.h"
+#include "cpu/push.h"
 #include "cpu/sample_aggregate.h"
+#include "cpu/topk.h"
 
 namespace ltgnn {
 namespace LTGNN_ISA {
@@ -26,9 +30,14 @@ inline CpuKernels make_table(const char* name) {
   table.negative_sample = negative_sample;
   table.ltgnn_forward = ltgnn_forward;
   table.ltgnn_update = ltgnn_update;
+  table.ltgnn_bpr_step = ltgnn_bpr_step;
   table.adam = adam;
+  table.push_residual = push_residual;
+  table.push = push;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
+  table.pair_scores = pair_scores;
+  table.topk = topk;
   return table;
 }
 

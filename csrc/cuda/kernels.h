@@ -10,8 +10,18 @@
 
 #include "core/dtype.h"
 #include "core/fault.h"
+#include "cuda/spmm.h"
+#include "kernels/adam.h"
 #include "kernels/edge_dot.h"
+#include "kernels/losses.h"
+#include "kernels/ltgnn_bpr_step.h"
+#include "kernels/ltgnn_step.h"
+#include "kernels/negative_sample.h"
+#include "kernels/pair_scores.h"
 #include "kernels/propagate.h"
+#include "kernels/push.h"
+#include "kernels/sample_aggregate.h"
+#include "kernels/topk.h"
 
 namespace ltgnn::cuda {
 
@@ -34,21 +44,20 @@ void synchronize(void* stream);
 
 void propagate(const PropagateParams& params, const Launch& at);
 void edge_dot(const EdgeDotParams& params, const Launch& at);
-
-// out = scale A x + beta out, by cuSPARSE. Its kernels trust the matrix: it must be valid.
-struct SpmmParams {
-  const void* indptr = nullptr;   // [num_rows + 1], index_type
-  const void* indices = nullptr;  // [num_edges], index_type
-  const void* weight = nullptr;   // [num_edges], type
-  const void* x = nullptr;        // [num_cols, dim], rows x_stride >= dim elements apart
-  void* out = nullptr;            // [num_rows, dim], contiguous
-  int64_t num_rows = 0, num_cols = 0, num_edges = 0;
-  int64_t x_stride = 0;
-  int64_t dim = 0;
-  double scale = 1.0, beta = 0.0;
-  DType index_type = DType::kInt32;
-  DType type = DType::kFloat32;  // float32 or float64
-};
-void spmm(const SpmmParams& params, const Launch& at);
+void bpr_loss(const LossParams& params, const Launch& at);
+void sample_aggregate(const SampleAggregateParams& params, const Launch& at);
+void sample_neighbors(const SampleNeighborsParams& params, const Launch& at);
+void negative_sample(const NegativeSampleParams& params, const Launch& at);
+void adam(const AdamParams& params, const Launch& at);
+void ltgnn_forward(const LtgnnForwardParams& params, const Launch& at);
+void ltgnn_update(const LtgnnUpdateParams& params, const Launch& at);
+void push_residual(const PushResidualParams& params, const Launch& at);
+// Waits for the stream once a round: how much a round has to do is known from the one before. It cannot be
+// captured into a CUDA graph.
+void push(const PushParams& params, const Launch& at);
+void in_batch_softmax_loss(const LossParams& params, const Launch& at);
+void pair_scores(const PairScoresParams& params, const Launch& at);
+void topk(const TopkParams& params, const Launch& at);
+void ltgnn_bpr_step(const LtgnnBprStepParams& params, const Launch& at);
 
 }  // namespace ltgnn::cuda

@@ -63,13 +63,22 @@ __device__ __forceinline__ T* shared_memory() {
   return reinterpret_cast<T*>(ltgnn_shared);
 }
 
-// Calls body(row, lane) for every row of this thread's group. All lanes of a group make the same calls.
+// Calls body(row, lane) for every row of this thread's group, where `num_blocks` blocks from block
+// `first_block` on share the rows. All lanes of a group make the same calls.
+template <class Body>
+__device__ __forceinline__ void for_each_row_of_blocks(int64_t num_rows, int lanes, unsigned first_block,
+                                                       unsigned num_blocks, const Body& body) {
+  const int64_t thread = int64_t{blockIdx.x - first_block} * kThreadsPerBlock + threadIdx.x;
+  const int shift = 31 - __clz(lanes);  // a power of two: no 64-bit division
+  const int64_t step = int64_t{num_blocks} * kThreadsPerBlock >> shift;
+  const int lane = static_cast<int>(threadIdx.x) & (lanes - 1);
+  for (int64_t row = thread >> shift; row < num_rows; row += step) body(row, lane);
+}
+
+// The same for all blocks of the grid.
 template <class Body>
 __device__ __forceinline__ void for_each_row(int64_t num_rows, int lanes, const Body& body) {
-  const int64_t thread = int64_t{blockIdx.x} * kThreadsPerBlock + threadIdx.x;
-  const int64_t step = int64_t{gridDim.x} * kThreadsPerBlock / lanes;
-  const int lane = static_cast<int>(threadIdx.x) & (lanes - 1);
-  for (int64_t row = thread / lanes; row < num_rows; row += step) body(row, lane);
+  for_each_row_of_blocks(num_rows, lanes, 0, gridDim.x, body);
 }
 
 }  // namespace ltgnn::cuda

@@ -7,6 +7,12 @@
 
 namespace ltgnn::cuda {
 
+// The lanes of the warp that form this thread's group.
+__device__ inline unsigned group_mask(int lanes) {
+  const unsigned first = threadIdx.x % 32u & ~(static_cast<unsigned>(lanes) - 1u);
+  return (0xFFFFFFFFu >> (32 - lanes)) << first;
+}
+
 // The sum of `value` over the group, in every lane of it, added in a fixed order. All lanes of the group must
 // call it together; the other groups of the warp need not, so the mask names this group only. A template
 // shared with the host may mention it, but only the device can run it.

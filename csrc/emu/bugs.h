@@ -3,7 +3,8 @@
 //   LTGNN_EMU_BUG=<name> <a test program>
 //
 // A kernel writes `LTGNN_PLANTED(name) ? wrong : right`. In a real build LTGNN_PLANTED is the constant false.
-// tests/emu/test_planted.py runs each bug; csrc/emu/README.md lists what found it.
+// csrc/emu/bugs.txt says for each which test must find it, in which build and with what words; CMake makes a
+// test of every line, which fails where the bug is not found.
 #pragma once
 
 #if defined(LTGNN_EMULATED)
@@ -11,8 +12,47 @@
 #include <cstdlib>
 #include <cstring>
 
-// X(name)
-#define LTGNN_BUGS(X)
+// clang-format off
+#define LTGNN_BUGS(X) \
+  X(adam_l2_by_row) \
+  X(bpr_key_bits) \
+  X(bpr_loss_barrier) \
+  X(bpr_run_bound) \
+  X(cusparse_other_buffer) \
+  X(edge_dot_unsummed) \
+  X(engine_missing_barrier) \
+  X(engine_plain_add) \
+  X(find_row_whole_warp) \
+  X(pair_scores_lanes) \
+  X(propagate_add_barrier) \
+  X(propagate_piece_short) \
+  X(propagate_slot_border) \
+  X(push_late_row) \
+  X(push_past_the_end) \
+  X(push_scan_unwaited) \
+  X(push_whole_warp) \
+  X(sample_chain_cut) \
+  X(sample_draws_unwaited) \
+  X(sample_round_blind) \
+  X(sample_rounds_unwaited) \
+  X(sample_whole_warp) \
+  X(softmax_diagonal) \
+  X(softmax_merge_lanes) \
+  X(softmax_row_end) \
+  X(softmax_weights_barrier) \
+  X(step_first_head) \
+  X(step_idle_return) \
+  X(step_memory_early) \
+  X(step_reads_written) \
+  X(step_seed_late) \
+  X(tile_barrier) \
+  X(topk_capacity) \
+  X(topk_checked) \
+  X(topk_merge_order) \
+  X(topk_plain_count) \
+  X(topk_sort_barrier) \
+  X(topk_split_end)
+// clang-format on
 
 namespace ltgnn::emu {
 

@@ -11,7 +11,7 @@
 
 namespace ltgnn::cuda {
 // What `extern __shared__` in cuda/launch.cuh names: the block's shared memory, the largest a GPU has.
-alignas(16) unsigned char ltgnn_shared[227 * 1024];
+alignas(4096) unsigned char ltgnn_shared[228 * 1024];
 }  // namespace ltgnn::cuda
 
 namespace ltgnn::emu {
@@ -61,7 +61,9 @@ class Engine {
   const std::function<void()>* body_ = nullptr;
   std::mt19937_64 random_;
   bool failed_ = false;
-  char sync_tag_ = 0;  // ThreadSanitizer: what host and threads hand over at launch and end
+  // ThreadSanitizer: the host hands over to all threads at the launch, and all threads to the host at the
+  // end. Nothing is handed over between blocks: they have no order on a GPU.
+  char launch_tag_ = 0, end_tag_ = 0;
 };
 
 Engine& engine() {
@@ -71,12 +73,12 @@ Engine& engine() {
 
 // ThreadSanitizer: everything before `release` happens before what follows `acquire` of the same tag.
 void release([[maybe_unused]] void* tag) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(LTGNN_EMU_TSAN)
   __tsan_release(tag);
 #endif
 }
 void acquire([[maybe_unused]] void* tag) {
-#if defined(__SANITIZE_THREAD__)
+#if defined(LTGNN_EMU_TSAN)
   __tsan_acquire(tag);
 #endif
 }
@@ -112,15 +114,16 @@ std::string Engine::describe(const Thread& thread) const {
 void Engine::fail(const std::string& text) {
   if (!failed_) problem = text;
   failed_ = true;
+  release(&end_tag_);
 }
 
 void Engine::enter(void* self) {
   auto* engine = static_cast<Engine*>(self);
   Thread* thread = engine->running_;
   Fiber::arrived(engine->scheduler_);
-  acquire(&engine->sync_tag_);
+  acquire(&engine->launch_tag_);
   (*engine->body_)();
-  release(&engine->sync_tag_);
+  release(&engine->end_tag_);
   thread->state = Thread::State::kDone;
   ++engine->done_;
   // Nobody may wait for a thread that is gone.
@@ -146,6 +149,7 @@ void Engine::block_barrier(const Place& place) {
   Thread* self = running_;
   self->exchange = nullptr;
   release(&waiting_at_barrier_);
+  release(&end_tag_);  // it may be abandoned here
   if (++waiting_at_barrier_ == num_threads_) {
     self->state = Thread::State::kBlockBarrier;
     self->place = place;
@@ -174,6 +178,7 @@ void Engine::collective(Exchange& exchange, const Place& place) {
   self->place = place;
   self->state = Thread::State::kWarpCollective;
   release(&threads_[warp]->exchange);
+  release(&end_tag_);
   bool all = true;
   if (!(exchange.mask & own)) fail("a lane outside its own mask: " + describe(*self));
   for (unsigned i = 0; i < kWarp; ++i) {
@@ -244,6 +249,9 @@ void Engine::complete(unsigned warp, unsigned mask) {
 }
 
 void Engine::prepare_shared(size_t bytes) {
+#if defined(LTGNN_EMU_TSAN)
+  renew_pages(cuda::ltgnn_shared, sizeof(cuda::ltgnn_shared));
+#endif
   std::memset(cuda::ltgnn_shared, 0xFF, bytes);
 #if defined(__SANITIZE_ADDRESS__)
   ASAN_UNPOISON_MEMORY_REGION(cuda::ltgnn_shared, sizeof(cuda::ltgnn_shared));
@@ -258,7 +266,12 @@ bool Engine::run_block(const dim3& grid, const dim3& block, uint3 index, size_t 
   prepare_shared(shared_bytes);
   num_threads_ = block.x * block.y * block.z;
   while (threads_.size() < num_threads_) threads_.push_back(std::make_unique<Thread>());
+#if defined(LTGNN_EMU_TSAN)
+  // Thread i of one block and thread i of the next must not pass for the same thread.
+  std::rotate(threads_.begin(), threads_.begin() + 1, threads_.end());
+#endif
   ready_.clear();
+  ready_.reserve(num_threads_);
   waiting_at_barrier_ = done_ = 0;
   for (unsigned i = 0; i < num_threads_; ++i) {
     Thread& thread = *threads_[i];
@@ -273,7 +286,7 @@ bool Engine::run_block(const dim3& grid, const dim3& block, uint3 index, size_t 
     thread.fiber.start(&Engine::enter, this);
     ready_.push_back(i);
   }
-  release(&sync_tag_);
+  release(&launch_tag_);
   while (done_ < num_threads_ && !failed_) {
     if (ready_.empty()) {
       std::string text = "deadlock:";
@@ -296,7 +309,6 @@ bool Engine::run_block(const dim3& grid, const dim3& block, uint3 index, size_t 
     ready_.pop_back();
     Fiber::switch_to(scheduler_, running_->fiber);
   }
-  acquire(&sync_tag_);
   running_ = nullptr;
   return !failed_;
 }
@@ -322,6 +334,7 @@ bool Engine::run(const dim3& grid, const dim3& block, size_t shared_bytes,
                       static_cast<unsigned>(i / (size_t{grid.x} * grid.y))};
     good = run_block(grid, block, index, shared_bytes);
   }
+  acquire(&end_tag_);
 #if defined(__SANITIZE_ADDRESS__)
   ASAN_UNPOISON_MEMORY_REGION(cuda::ltgnn_shared, sizeof(cuda::ltgnn_shared));
 #endif

@@ -45,8 +45,16 @@ ltgnn_emu_enter:
 
 namespace ltgnn::emu {
 
+#if defined(LTGNN_EMU_TSAN)
+void renew_pages(void* memory, size_t bytes) {
+  munmap(memory, bytes);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  if (mmap(memory, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) throw std::bad_alloc();
+}
+#endif
+
 Fiber::~Fiber() {
-#if defined(__SANITIZE_THREAD__)
+#if defined(LTGNN_EMU_TSAN)
   if (own_) __tsan_destroy_fiber(tsan_);
 #endif
   std::free(stack_);
@@ -62,9 +70,9 @@ void Fiber::start(void (*entry)(void*), void* argument) {
   size_ = kStackBytes;
   fake_stack_ = nullptr;
 #endif
-#if defined(__SANITIZE_THREAD__)
-  if (own_) __tsan_destroy_fiber(tsan_);
-  tsan_ = __tsan_create_fiber(0);
+#if defined(LTGNN_EMU_TSAN)
+  // Kept from run to run: making one is slow, and the stack's history is this fiber's own.
+  if (!own_) tsan_ = __tsan_create_fiber(0);
   own_ = true;
 #endif
 #if defined(__x86_64__)
@@ -86,7 +94,7 @@ void Fiber::start(void (*entry)(void*), void* argument) {
 }
 
 void Fiber::adopt_thread() {
-#if defined(__SANITIZE_THREAD__)
+#if defined(LTGNN_EMU_TSAN)
   tsan_ = __tsan_get_current_fiber();
   own_ = false;
 #endif
@@ -104,7 +112,7 @@ void Fiber::switch_to(Fiber& from, Fiber& to, bool last) {
 #else
   (void)last;
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(LTGNN_EMU_TSAN)
   __tsan_switch_to_fiber(to.tsan_, __tsan_switch_to_fiber_no_sync);
 #endif
 #if defined(__x86_64__)

@@ -9,14 +9,20 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(LTGNN_EMU_TSAN)
 #include <sanitizer/tsan_interface.h>
+#include <sys/mman.h>
 #endif
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
 
 namespace ltgnn::emu {
+
+#if defined(LTGNN_EMU_TSAN)
+// Fresh pages in place of those at `memory`: ThreadSanitizer forgets who used them before.
+void renew_pages(void* memory, size_t bytes);
+#endif
 
 class Fiber {
  public:
@@ -48,7 +54,7 @@ class Fiber {
   const void* bottom_ = nullptr;
   size_t size_ = 0;
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(LTGNN_EMU_TSAN)
   void* tsan_ = nullptr;
   bool own_ = false;
 #endif

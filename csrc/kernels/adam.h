@@ -18,7 +18,7 @@ struct AdamConstants {
   double step_size = 0.0, beta1 = 0.9, beta2 = 0.999, bias2 = 1.0, eps = 1e-8;
 };
 
-inline AdamConstants adam_constants(double lr, double beta1, double beta2, double eps, int64_t step) {
+LTGNN_HD AdamConstants adam_constants(double lr, double beta1, double beta2, double eps, int64_t step) {
   AdamConstants c;
   c.step_size = lr / (1.0 - std::pow(beta1, static_cast<double>(step)));
   c.bias2 = 1.0 - std::pow(beta2, static_cast<double>(step));
@@ -43,13 +43,28 @@ struct AdamParams {
   DType type = DType::kFloat32;
 };
 
+// What an element needs of them, in its own type.
+template <class S>
+struct AdamScalars {
+  S step_size, beta1, rest1, beta2, rest2, inverse_bias2, eps;
+
+  explicit LTGNN_HD AdamScalars(const AdamConstants& c)
+      : step_size(static_cast<S>(c.step_size)),
+        beta1(static_cast<S>(c.beta1)),
+        rest1(static_cast<S>(1.0 - c.beta1)),
+        beta2(static_cast<S>(c.beta2)),
+        rest2(static_cast<S>(1.0 - c.beta2)),
+        inverse_bias2(static_cast<S>(1.0 / c.bias2)),
+        eps(static_cast<S>(c.eps)) {}
+};
+
 // One element, in registers or scalars: V is a vector or a number, S the scalar type. Returns the change of
 // p.
 template <class S, class V, class Sqrt>
-LTGNN_HD V adam_element(const AdamConstants& c, V g, V& m, V& v, const Sqrt& square_root) {
-  m = S(c.beta1) * m + S(1.0 - c.beta1) * g;
-  v = S(c.beta2) * v + S(1.0 - c.beta2) * g * g;
-  return -(S(c.step_size) * m) / (square_root(v * S(1.0 / c.bias2)) + S(c.eps));
+LTGNN_HD V adam_element(const AdamScalars<S>& c, V g, V& m, V& v, const Sqrt& square_root) {
+  m = c.beta1 * m + c.rest1 * g;
+  v = c.beta2 * v + c.rest2 * g * g;
+  return -(c.step_size * m) / (square_root(v * c.inverse_bias2) + c.eps);
 }
 
 }  // namespace ltgnn

@@ -26,24 +26,62 @@ struct EdgeDotParams {
   DType type = DType::kFloat32;
 };
 
-// All edges of one row; dot(a, b) is the caller's inner product over dim, and write(y, value) stores a result
-// (a device's lanes share a dot and only one of them writes). Returns the first edge whose index is out of
-// range, or -1.
+// How many inner products a Dot takes at once, by dot(a, b[], results[]): Dot::kBatch, or one.
+template <class Dot>
+constexpr int kEdgeDotBatch = 1;
+template <class Dot>
+  requires(Dot::kBatch > 1)
+constexpr int kEdgeDotBatch<Dot> = Dot::kBatch;
+
+// Edges [begin, end), all of row `row`; dot(a, b) is the caller's inner product over dim, and write(y, value)
+// stores a result (a device's lanes share a dot and only one of them writes). Returns the first edge whose
+// index is out of range, or -1.
 template <class T, class Acc, class Index, class Dot, class Write>
-LTGNN_HD int64_t edge_dot_row(const EdgeDotParams& p, int64_t row, const Dot& dot, const Write& write) {
+LTGNN_HD int64_t edge_dot_edges(const EdgeDotParams& p, int64_t row, int64_t begin, int64_t end,
+                                const Dot& dot, const Write& write) {
+  constexpr int kBatch = kEdgeDotBatch<Dot>;
+  const auto num_cols = static_cast<uint64_t>(p.csr.num_cols);
   const auto* indices = static_cast<const Index*>(p.csr.indices);
   const auto* col_scale = static_cast<const Acc*>(p.col_scale);
   const T* g = static_cast<const T*>(p.g) + row * p.g_stride;
   const T* x = static_cast<const T*>(p.x);
   Acc outer = static_cast<Acc>(p.factor);
   if (p.row_scale) outer *= static_cast<const Acc*>(p.row_scale)[row];
-  for (int64_t e = p.csr.indptr[row]; e < p.csr.indptr[row + 1]; ++e) {
+  int64_t e = begin;
+  if constexpr (kBatch > 1) {
+    // All indices of a batch, then all its rows, as in kernels/propagate.h. A batch with an index out of
+    // range is left to the loop below, which stops at that edge.
+    for (; e + kBatch <= end; e += kBatch) {
+      int64_t c[kBatch];
+      bool good = true;
+      for (int i = 0; i < kBatch; ++i) {
+        c[i] = static_cast<int64_t>(indices[e + i]);
+        good = good && static_cast<uint64_t>(c[i]) < num_cols;
+      }
+      if (!good) break;
+      const T* rows[kBatch];
+      Acc w[kBatch], products[kBatch];
+      for (int i = 0; i < kBatch; ++i) {
+        rows[i] = x + c[i] * p.x_stride;
+        w[i] = col_scale ? outer * col_scale[c[i]] : outer;
+      }
+      dot(g, rows, products);
+      for (int i = 0; i < kBatch; ++i) write(static_cast<Acc*>(p.out) + e + i, w[i] * products[i]);
+    }
+  }
+  for (; e < end; ++e) {
     const int64_t c = static_cast<int64_t>(indices[e]);
-    if (static_cast<uint64_t>(c) >= static_cast<uint64_t>(p.csr.num_cols)) return e;
+    if (static_cast<uint64_t>(c) >= num_cols) return e;
     const Acc w = col_scale ? outer * col_scale[c] : outer;
     write(static_cast<Acc*>(p.out) + e, w * dot(g, x + c * p.x_stride));
   }
   return -1;
+}
+
+// All edges of one row.
+template <class T, class Acc, class Index, class Dot, class Write>
+LTGNN_HD int64_t edge_dot_row(const EdgeDotParams& p, int64_t row, const Dot& dot, const Write& write) {
+  return edge_dot_edges<T, Acc, Index>(p, row, p.csr.indptr[row], p.csr.indptr[row + 1], dot, write);
 }
 
 }  // namespace ltgnn

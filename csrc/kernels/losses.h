@@ -10,9 +10,11 @@
 // exists: a block of rows is made, used and dropped while it is in cache.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "core/dtype.h"
+#include "core/macros.h"
 
 namespace ltgnn {
 
@@ -29,6 +31,18 @@ struct LossParams {
   void* grad = nullptr;    // [num_rows, dim], dL/dx, all written
   double* loss = nullptr;  // [1]
   DType type = DType::kFloat32;
+};
+
+// One triple of BPR, from its margin <x_u, x_p> - <x_u, x_n>: softplus(-margin), and its slope downhill.
+struct BprTerm {
+  double loss, slope;
+
+  // Without overflow on either side.
+  explicit LTGNN_HD BprTerm(double margin) {
+    const double small = std::exp(-std::fabs(margin));
+    loss = (margin < 0 ? -margin : 0.0) + std::log1p(small);
+    slope = margin < 0 ? 1.0 / (1.0 + small) : small / (1.0 + small);
+  }
 };
 
 }  // namespace ltgnn

@@ -41,4 +41,64 @@ struct LtgnnUpdateParams {
   bool faithful = false;  // store G times (1 - c0), as the authors' code does
 };
 
+// The constants of the forward step in the tables' type.
+template <class S>
+struct FixedPointStep {
+  S kept, alpha, minus_c0, rest;
+
+  explicit LTGNN_HD FixedPointStep(const LtgnnForwardParams& p)
+      : kept(static_cast<S>(1.0 - p.alpha)),
+        alpha(static_cast<S>(p.alpha)),
+        minus_c0(static_cast<S>(-p.c0)),
+        rest(static_cast<S>(1.0 / (1.0 - p.c0))) {}
+};
+
+// One tile of a target's forward step. columns(k): see gather_picked. False where one is out of range.
+template <class Tile, class T, class Columns>
+LTGNN_HD bool ltgnn_forward_tile(const LtgnnForwardParams& p, const FixedPointStep<T>& step, int64_t target,
+                                 int64_t row, const Columns& columns, int count, T outer, int64_t column) {
+  const SampleAggregateParams& s = p.sample;
+  const T* e0 = static_cast<const T*>(p.e0) + row * s.dim + column;
+  const int64_t result = target * s.dim + column;
+  Tile tile;
+  const bool good = aggregate_tile<Tile, T>(s, row, columns, count, outer, column, tile);
+  tile.scale(step.kept);
+  tile.add_scaled(step.alpha, e0);
+  if (p.z) tile.store(static_cast<T*>(p.z_new) + result);
+  tile.add_scaled(step.minus_c0, e0);
+  tile.scale(step.rest);
+  tile.store(static_cast<T*>(p.out) + result);
+  return aggregate_second<Tile, T>(s, target, row, columns, count, outer, column) && good;
+}
+
+// Writes element i of z_new into the memory, and the change into delta.
+template <class T>
+LTGNN_HD void remember(T z_new, T& z, T& delta) {
+  delta += z_new - z;
+  z = z_new;
+}
+
+// The gradient of e0, an element at a time: S is the scalar type.
+template <class S>
+struct ImplicitGradient {
+  S alpha, c0, rest, kept, stored;
+
+  explicit LTGNN_HD ImplicitGradient(const LtgnnUpdateParams& p)
+      : alpha(static_cast<S>(p.alpha)),
+        c0(static_cast<S>(p.c0)),
+        rest(static_cast<S>(1.0 / (1.0 - p.c0))),
+        kept(static_cast<S>(1.0 - p.alpha)),
+        stored(p.faithful ? static_cast<S>(1.0 - p.c0) : S(1)) {}
+
+  // From dL/dout and, where has_h, h; V is a vector or a number. `memory` is what G is to hold.
+  template <class V>
+  LTGNN_HD V operator()(V grad, bool has_h, V h, V& memory) const {
+    const V d = rest * grad;
+    V g = alpha * d;
+    if (has_h) g += kept * h;
+    memory = stored * g;
+    return g - c0 * d;
+  }
+};
+
 }  // namespace ltgnn

@@ -32,20 +32,17 @@ struct PropagateParams {
   DType type = DType::kFloat32;
 };
 
-// One row over the columns that Tile covers from `column` on. Returns the first edge whose index is out
-// of range, or -1: the test costs nothing beside the gather, and makes every call safe.
+// Adds w_e t_c x_c of edges [begin, end) to `tile`, over the columns that it covers from `column` on. Returns
+// the first edge whose index is out of range, or -1: the test costs nothing beside the gather, and makes
+// every call safe.
 template <class Tile, class T, class Acc, class Index>
-LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t column) {
+LTGNN_HD int64_t add_edges(const PropagateParams& p, int64_t begin, int64_t end, int64_t column, Tile& tile) {
   constexpr int64_t kAhead = 16;  // edges between a prefetch and its use
   const auto* indices = static_cast<const Index*>(p.csr.indices);
   const auto* weight = static_cast<const Acc*>(p.weight);
   const auto* col_scale = static_cast<const Acc*>(p.col_scale);
   const T* x = static_cast<const T*>(p.x) + column;
-  const int64_t begin = p.csr.indptr[row], end = p.csr.indptr[row + 1];
   const auto num_cols = static_cast<uint64_t>(p.csr.num_cols);
-
-  Tile tile;
-  tile.zero();
   int64_t e = begin;
   if constexpr (Tile::kBatch > 1) {
     // All indices of a batch, then all its rows: nothing stands between the loads, so they are in flight
@@ -77,6 +74,14 @@ LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t co
     if (col_scale) w *= col_scale[c];
     tile.add_scaled(w, x + c * p.x_stride);
   }
+  return -1;
+}
+
+// What is done to a row's sum of edges: self loop, scale, mix with x0, store.
+template <class Tile, class T, class Acc>
+LTGNN_HD void finish_row(const PropagateParams& p, int64_t row, int64_t column, Tile& tile) {
+  const auto* col_scale = static_cast<const Acc*>(p.col_scale);
+  const T* x = static_cast<const T*>(p.x) + column;
   if (p.self_loops) tile.add_scaled(col_scale ? col_scale[row] : Acc(1), x + row * p.x_stride);
   Acc outer = static_cast<Acc>(1.0 - p.alpha);
   if (p.row_scale) outer *= static_cast<const Acc*>(p.row_scale)[row];
@@ -84,7 +89,17 @@ LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t co
   if (p.x0)
     tile.add_scaled(static_cast<Acc>(p.alpha), static_cast<const T*>(p.x0) + row * p.x0_stride + column);
   tile.store(static_cast<T*>(p.out) + row * p.out_stride + column);
-  return -1;
+}
+
+// One row over the columns that Tile covers from `column` on; as add_edges.
+template <class Tile, class T, class Acc, class Index>
+LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t column) {
+  Tile tile;
+  tile.zero();
+  const int64_t bad =
+      add_edges<Tile, T, Acc, Index>(p, p.csr.indptr[row], p.csr.indptr[row + 1], column, tile);
+  if (bad < 0) finish_row<Tile, T, Acc>(p, row, column, tile);
+  return bad;
 }
 
 }  // namespace ltgnn

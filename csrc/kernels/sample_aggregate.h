@@ -47,17 +47,54 @@ struct SampleNeighborsParams {
   int64_t* out = nullptr;  // [num_targets, fanout]; -1 past the number drawn
 };
 
+// s_r degree_r / S: what each picked neighbour counts for.
+template <class T>
+LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, int64_t degree, int count) {
+  const T factor = count > 0 ? static_cast<T>(degree) / static_cast<T>(count) : T(0);
+  return p.row_scale ? factor * static_cast<const T*>(p.row_scale)[row] : factor;
+}
+
+// The columns of a row's picked neighbours, found in its indices as they are asked for.
+template <class Index>
+struct PickedColumns {
+  static constexpr bool kInRange = false;  // whoever reads one must test it
+  const Index* indices;                    // of the row
+  const uint32_t* picks;
+  LTGNN_HD int64_t operator()(int k) const { return static_cast<int64_t>(indices[picks[k]]); }
+};
+
 // One tile of the sum over picked neighbours of t_s (x_s - history_s), times `outer` (s_r degree_r / S), plus
-// the exact self loop times s_r. False where an index is out of range.
-template <class Tile, class T, class Index>
+// the exact self loop times s_r. columns(k) is the column of the k-th neighbour. False where it is out of
+// range.
+template <class Tile, class T, class Columns>
 LTGNN_HD bool gather_picked(const SampleAggregateParams& p, const T* x, const T* history, int64_t row,
-                            const uint32_t* picks, int count, T outer, int64_t column, Tile& tile) {
-  const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[row];
+                            const Columns& columns, int count, T outer, int64_t column, Tile& tile) {
   const auto* col_scale = static_cast<const T*>(p.col_scale);
+  const auto num_cols = static_cast<uint64_t>(p.csr.num_cols);
   tile.zero();
-  for (int k = 0; k < count; ++k) {
-    const int64_t c = static_cast<int64_t>(indices[picks[k]]);
-    if (static_cast<uint64_t>(c) >= static_cast<uint64_t>(p.csr.num_cols)) return false;
+  int k = 0;
+  if constexpr (Tile::kBatch > 1 && Columns::kInRange) {
+    // Nothing stands between the loads of a batch: they are in flight together. One batch at a time, since
+    // two take more registers than there are.
+#if defined(__CUDACC__)
+#pragma unroll 1
+#endif
+    for (; k + Tile::kBatch <= count; k += Tile::kBatch) {
+      int64_t offset[Tile::kBatch];
+      T w[Tile::kBatch];
+      for (int i = 0; i < Tile::kBatch; ++i) {
+        const int64_t c = columns(k + i);
+        w[i] = (col_scale ? col_scale[c] : T(1)) * outer;
+        offset[i] = c * p.dim + column;
+      }
+      for (int i = 0; i < Tile::kBatch; ++i) tile.add_scaled(w[i], x + offset[i]);
+      if (!history) continue;
+      for (int i = 0; i < Tile::kBatch; ++i) tile.add_scaled(-w[i], history + offset[i]);
+    }
+  }
+  for (; k < count; ++k) {
+    const int64_t c = columns(k);
+    if (!Columns::kInRange && static_cast<uint64_t>(c) >= num_cols) return false;
     const T w = (col_scale ? col_scale[c] : T(1)) * outer;
     tile.add_scaled(w, x + c * p.dim + column);
     if (history) tile.add_scaled(-w, history + c * p.dim + column);
@@ -71,11 +108,26 @@ LTGNN_HD bool gather_picked(const SampleAggregateParams& p, const T* x, const T*
   return true;
 }
 
-// s_r degree_r / S: what each picked neighbour counts for.
-template <class T>
-LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, int64_t degree, int count) {
-  const T factor = count > 0 ? static_cast<T>(degree) / static_cast<T>(count) : T(0);
-  return p.row_scale ? factor * static_cast<const T*>(p.row_scale)[row] : factor;
+// The variance-reduced aggregate of one tile, history_sum included.
+template <class Tile, class T, class Columns>
+LTGNN_HD bool aggregate_tile(const SampleAggregateParams& p, int64_t row, const Columns& columns, int count,
+                             T outer, int64_t column, Tile& tile) {
+  const bool good = gather_picked<Tile, T>(p, static_cast<const T*>(p.x), static_cast<const T*>(p.history),
+                                           row, columns, count, outer, column, tile);
+  if (p.history_sum) tile.add_scaled(T(1), static_cast<const T*>(p.history_sum) + row * p.dim + column);
+  return good;
+}
+
+// The aggregate of `second` over the same neighbours, into out_second; nothing where there is no second.
+template <class Tile, class T, class Columns>
+LTGNN_HD bool aggregate_second(const SampleAggregateParams& p, int64_t target, int64_t row,
+                               const Columns& columns, int count, T outer, int64_t column) {
+  if (!p.second) return true;
+  Tile tile;
+  const bool good = gather_picked<Tile, T>(p, static_cast<const T*>(p.second), nullptr, row, columns, count,
+                                           outer, column, tile);
+  tile.store(static_cast<T*>(p.out_second) + target * p.dim + column);
+  return good;
 }
 
 }  // namespace ltgnn

@@ -11,6 +11,14 @@ struct AdamSettings {
   double lr, beta1, beta2, eps;
 };
 
+// All but the step, which some operators keep on the device.
+inline void check_adam_settings(const char* op, const AdamSettings& s) {
+  LTGNN_CHECK(op, s.lr >= 0.0, "lr must not be negative, got ", s.lr);
+  LTGNN_CHECK(op, s.beta1 >= 0.0 && s.beta1 < 1.0, "beta1 must be in [0, 1), got ", s.beta1);
+  LTGNN_CHECK(op, s.beta2 >= 0.0 && s.beta2 < 1.0, "beta2 must be in [0, 1), got ", s.beta2);
+  LTGNN_CHECK(op, s.eps >= 0.0, "eps must not be negative, got ", s.eps);
+}
+
 // `rows` distinct (the caller's duty: repeated rows would race), null for all rows of param in order.
 inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const Tensor& grad,
                               const OptionalTensor& l2, Tensor& param, Tensor& m, Tensor& v,
@@ -18,7 +26,6 @@ inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const 
   AdamParams p;
   check_dim(op, "param", param, 2, "[num_rows, dim]");
   p.type = dtype_code(op, "param", param);
-  LTGNN_CHECK(op, p.type != DType::kBFloat16, "param must be float32 or float64, got bfloat16");
   p.table_rows = param.size(0);
   p.dim = param.size(1);
   LTGNN_CHECK(op, param.is_contiguous(), "param must be contiguous");
@@ -29,10 +36,7 @@ inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const 
   check_table(op, "grad", grad, p.num_rows, param);
   p.l2 = optional_vector(op, "l2", l2, p.num_rows, param.scalar_type(), param, "param");
   LTGNN_CHECK(op, s.step >= 1, "step must be at least 1, got ", s.step);
-  LTGNN_CHECK(op, s.lr >= 0.0, "lr must not be negative, got ", s.lr);
-  LTGNN_CHECK(op, s.beta1 >= 0.0 && s.beta1 < 1.0, "beta1 must be in [0, 1), got ", s.beta1);
-  LTGNN_CHECK(op, s.beta2 >= 0.0 && s.beta2 < 1.0, "beta2 must be in [0, 1), got ", s.beta2);
-  LTGNN_CHECK(op, s.eps >= 0.0, "eps must not be negative, got ", s.eps);
+  check_adam_settings(op, s);
   p.constants = adam_constants(s.lr, s.beta1, s.beta2, s.eps, s.step);
   p.grad = grad.const_data_ptr();
   p.param = param.mutable_data_ptr();

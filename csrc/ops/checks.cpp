@@ -27,9 +27,19 @@ DType dtype_code(const char* op, const char* name, const Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case ScalarType::Float: return DType::kFloat32;
     case ScalarType::Double: return DType::kFloat64;
+    default: fail_value(op, name, " must be float32 or float64, got ", dtype_name(tensor.scalar_type()));
+  }
+}
+
+DType storage_code(const char* op, const char* name, const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case ScalarType::Float: return DType::kFloat32;
+    case ScalarType::Double: return DType::kFloat64;
     case ScalarType::BFloat16: return DType::kBFloat16;
+    case ScalarType::Half: return DType::kFloat16;
     default:
-      fail_value(op, name, " must be float32, float64 or bfloat16, got ", dtype_name(tensor.scalar_type()));
+      fail_value(op, name, " must be float32, float64, bfloat16 or float16, got ",
+                 dtype_name(tensor.scalar_type()));
   }
 }
 
@@ -129,6 +139,12 @@ void fail_fault(const FaultRecord& f, const char* note) {
     case FaultKind::kIndex:
       fail_index(f.op, "indices must be in [0, ", f.bound, "), got indices[", f.position, "] = ", f.value,
                  " in row ", f.other, note);
+    case FaultKind::kRowRange:
+      fail_value(f.op, "row_begin and degree must be a range of the ", f.bound, " indices, got row_begin[",
+                 f.position, "] = ", f.value, " and degree[", f.position, "] = ", f.other, note);
+    case FaultKind::kOrder:
+      fail_value(f.op, "indices must be sorted in each row, got indices[", f.position, "] = ", f.value,
+                 " after ", f.bound, " in row ", f.other, note);
     case FaultKind::kId: break;
   }
   const char* name = text_of(f.name);

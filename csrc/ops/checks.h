@@ -46,8 +46,10 @@ template <class... Args>
 std::string shape_text(const Tensor& tensor);  // "[3, 64]"
 const char* dtype_name(ScalarType type);       // "float32"
 
-// The element type as kernels know it; ValueError where they do not.
+// The element type as kernels know it; ValueError for all but float32 and float64.
 DType dtype_code(const char* op, const char* name, const Tensor& tensor);
+// The same for operators that also take 16-bit tables (and sum them in float32).
+DType storage_code(const char* op, const char* name, const Tensor& tensor);
 
 void check_dim(const char* op, const char* name, const Tensor& tensor, int64_t dim, const char* meaning);
 void check_size(const char* op, const char* name, const Tensor& tensor, int64_t axis, int64_t expected);

@@ -55,11 +55,14 @@ struct Scratch {
   }
 };
 
-// Queues a kernel on x's device, on the stream that torch would use now. -1, as a CPU kernel that met no
-// fault.
+// Queues a kernel on x's device, on the stream that torch would use now, and waits for it where asked to. -1,
+// as a CPU kernel that met no fault.
 template <class Params>
 int64_t launch_beside(const char* op, const Tensor& x, const Params& params,
-                      void (*launcher)(const Params&, const cuda::Launch&)) {
+                      void (*launcher)(const Params&, const cuda::Launch&), bool wait = waits_for_faults()) {
+#if LTGNN_BACKEND == LTGNN_CUDA
+  LTGNN_CHECK(op, x.is_cuda(), "its tensors must be on a CUDA device, got cpu");
+#endif
   raise_fault(" (found by an earlier call: LTGNN_CUDA_CHECK=1 raises it there)");
   Scratch scratch{x, {}};
   cuda::Launch at{nullptr, {cuda::fault_record(), op}, &Scratch::allocate, &scratch};
@@ -68,7 +71,7 @@ int64_t launch_beside(const char* op, const Tensor& x, const Params& params,
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(x.get_device_index(), &at.stream));
 #endif
   launcher(params, at);
-  if (waits_for_faults()) {
+  if (wait) {
     cuda::synchronize(at.stream);
     raise_fault("");
   }

@@ -18,7 +18,7 @@ Tensor edge_dot(const Tensor& indptr, const Tensor& indices, const OptionalTenso
   const Tensor x = with_unit_columns(x_in);
   EdgeDotParams params;
   params.csr = csr_view(kOp, indptr, indices, x.size(0));
-  params.type = dtype_code(kOp, "x", x);
+  params.type = storage_code(kOp, "x", x);
   check_same_device(kOp, "x", x, indptr, "indptr");
   check_same_device(kOp, "g", g, x, "x");
   check_dtype(kOp, "g", g, x.scalar_type());

@@ -5,14 +5,10 @@
 
 #include "ops/adam_checks.h"
 #include "ops/backend.h"
+#include "ops/ltgnn_checks.h"
 
 namespace ltgnn {
 namespace {
-
-void check_mix(const char* op, double alpha, double c0) {
-  LTGNN_CHECK(op, alpha >= 0.0 && alpha <= 1.0, "alpha must be in [0, 1], got ", alpha);
-  LTGNN_CHECK(op, c0 >= 0.0 && c0 < 1.0, "c0 must be in [0, 1), got ", c0);
-}
 
 std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, const OptionalTensor& scale,
                                    const Tensor& rows, const Tensor& e0, std::optional<Tensor> z,

@@ -30,7 +30,7 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   const Tensor x = with_unit_columns(x_in);
   PropagateParams params;
   params.csr = csr_view(kOp, indptr, indices, x.size(0));
-  params.type = dtype_code(kOp, "x", x);
+  params.type = storage_code(kOp, "x", x);
   check_same_device(kOp, "x", x, indptr, "indptr");
   const auto accumulator = accumulator_type(x);
   params.weight = optional_vector(kOp, "weight", weight, params.csr.num_edges, accumulator, x, "x");

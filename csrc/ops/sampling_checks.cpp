@@ -2,12 +2,13 @@
 
 namespace ltgnn {
 
-void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x) {
+void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x,
+                 const char* x_name) {
   check_dim(op, name, table, 2, "[num_nodes, dim]");
   check_dtype(op, name, table, x.scalar_type());
   check_size(op, name, table, 0, num_rows);
   check_size(op, name, table, 1, x.size(1));
-  check_same_device(op, name, table, x, "x");
+  check_same_device(op, name, table, x, x_name);
   LTGNN_CHECK(op, table.is_contiguous(), name, " must be contiguous");
 }
 
@@ -18,24 +19,23 @@ const void* optional_table(const char* op, const char* name, const OptionalTenso
   return table->const_data_ptr();
 }
 
-const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x) {
+const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x,
+                         const char* x_name) {
   check_dim(op, name, ids, 1, "");
   check_dtype(op, name, ids, ScalarType::Long);
-  check_same_device(op, name, ids, x, "x");
+  check_same_device(op, name, ids, x, x_name);
   LTGNN_CHECK(op, ids.is_contiguous(), name, " must be contiguous");
   return ids.const_data_ptr<int64_t>();
 }
 
-SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, const Tensor& indices,
-                                      const OptionalTensor& row_scale, const OptionalTensor& col_scale,
-                                      const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
-                                      bool self_loops) {
+SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, const Tensor& indices,
+                                        const OptionalTensor& row_scale, const OptionalTensor& col_scale,
+                                        const Tensor& x, int64_t fanout, int64_t seed, bool self_loops) {
   check_dim(op, "x", x, 2, "[num_cols, dim]");
   SampleAggregateParams p;
   p.csr = csr_view(op, indptr, indices, x.size(0));
   check_same_device(op, "x", x, indptr, "indptr");
   p.type = dtype_code(op, "x", x);
-  LTGNN_CHECK(op, p.type != DType::kBFloat16, "x must be float32 or float64, got bfloat16");
   LTGNN_CHECK(op, x.is_contiguous(), "x must be contiguous");
   LTGNN_CHECK(op, fanout >= 0 && fanout <= kMaxFanout, "fanout must be in [0, ", kMaxFanout, "], got ",
               fanout);
@@ -43,13 +43,22 @@ SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, cons
               p.csr.num_rows, " rows and ", p.csr.num_cols, " columns");
   p.row_scale = optional_vector(op, "row_scale", row_scale, p.csr.num_rows, x.scalar_type(), x, "x");
   p.col_scale = optional_vector(op, "col_scale", col_scale, p.csr.num_cols, x.scalar_type(), x, "x");
-  p.rows = id_vector(op, "rows", rows, x);
-  p.num_targets = rows.numel();
   p.x = x.const_data_ptr();
   p.dim = x.size(1);
   p.fanout = static_cast<int>(fanout);
   p.seed = static_cast<uint64_t>(seed);
   p.self_loops = self_loops;
+  return p;
+}
+
+SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, const Tensor& indices,
+                                      const OptionalTensor& row_scale, const OptionalTensor& col_scale,
+                                      const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
+                                      bool self_loops) {
+  SampleAggregateParams p =
+      sampling_settings(op, indptr, indices, row_scale, col_scale, x, fanout, seed, self_loops);
+  p.rows = id_vector(op, "rows", rows, x);
+  p.num_targets = rows.numel();
   return p;
 }
 

@@ -216,10 +216,11 @@ class BipartiteGraph:
         )
 
     def to(self, device: torch.device | str) -> BipartiteGraph:
-        """The same graph on another device."""
-        return BipartiteGraph(
-            self.num_users, self.num_items, self.indptr.to(device), self.indices.to(device)
-        )
+        """The same graph on another device; itself where it is there already."""
+        indptr, indices = self.indptr.to(device), self.indices.to(device)
+        if indptr is self.indptr and indices is self.indices:
+            return self
+        return BipartiteGraph(self.num_users, self.num_items, indptr, indices)
 
     def to_scipy(self) -> scipy.sparse.csr_array:
         """The user-item matrix [num_users, num_items] of ones (float32)."""

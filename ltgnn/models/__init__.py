@@ -1,6 +1,7 @@
 """Models: parameters and memory over one graph, behind one interface."""
 
 from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.captured_step import CapturedStep
 from ltgnn.models.lightgcn import LightGCN, LightGCNConfig
 from ltgnn.models.ltgnn import LTGNN, LTGNNConfig
 from ltgnn.models.mf import MF
@@ -11,6 +12,7 @@ __all__ = [
     "MF",
     "MODELS",
     "Batch",
+    "CapturedStep",
     "LTGNNConfig",
     "LightGCN",
     "LightGCNConfig",

@@ -69,8 +69,9 @@ class Batch:
 class Recommender(nn.Module, ABC):
     """A model over the nodes of one graph: users first, then items.
 
-    All that training changes lives in `state_dict()`: the embeddings `e0`, Adam's moments, the step counter,
-    and whatever memory a model adds. Gradients are computed by the model itself, in closed form.
+    It lives on the graph's device; `to(device)` moves both. All that training changes lives in `state_dict()`: the
+    embeddings `e0`, Adam's moments, the step counter, and whatever memory a model adds. Gradients are computed by
+    the model itself, in closed form.
     """
 
     name: ClassVar[str]
@@ -88,11 +89,17 @@ class Recommender(nn.Module, ABC):
             )
         self.graph = graph
         self.config: Any = config
-        e0 = _initial(graph, config, seed)
+        e0 = _initial(graph, config, seed).to(graph.device)
         self.e0 = nn.Parameter(e0, requires_grad=False)
         self.register_buffer("adam_m", torch.zeros_like(e0))
         self.register_buffer("adam_v", torch.zeros_like(e0))
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64, device=graph.device))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Recommender:
+        """What `to`, `cuda` and their kin do to the tensors; the graph goes along to the device."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.graph = self.graph.to(self.e0.device)
+        return self
 
     @property
     def needs_negatives(self) -> bool:

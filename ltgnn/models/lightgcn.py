@@ -45,7 +45,7 @@ class LightGCN(Recommender):
         loss, grad = self._loss_and_grad(self._smooth(self.e0)[rows], positions)
         dense = torch.zeros_like(self.e0)
         dense[rows] = grad
-        l2_dense = torch.zeros(len(dense), dtype=dense.dtype)
+        l2_dense = dense.new_zeros(len(dense))
         l2_dense[rows] = l2
         step, lr = self._next_step(batch)
         grad = self._smooth(dense)

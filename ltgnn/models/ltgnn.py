@@ -14,6 +14,7 @@ from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.ops import (
     LtgnnTables,
     adam_,
+    ltgnn_bpr_step_,
     ltgnn_forward_,
     ltgnn_update_,
     propagate,
@@ -132,9 +133,14 @@ class LTGNN(Recommender):
         c = self.config
         if c.refresh_every and int(self.step) % c.refresh_every == 0:
             self.refresh()
-        tables = LtgnnTables(
-            self.e0.data, self.adam_m, self.adam_v, self.delta, self.history_sum, self.z, self.g
-        )
+        if self.e0.is_cuda and self.has_fused_step:
+            lr = c.lr * batch.learning_rate_factor
+            offset, negatives = self.graph.num_users, batch.negatives
+            assert negatives is not None
+            return self.fused_step(
+                batch.users, batch.items + offset, negatives + offset, seed=batch.seed, lr=lr
+            )
+        tables = self._tables()
         rows, positions, l2 = self._targets(batch)
         out, h = ltgnn_forward_(
             self.graph, tables, rows, alpha=c.alpha, c0=c.c0, fanout=c.fanout, seed=batch.seed,
@@ -156,6 +162,33 @@ class LTGNN(Recommender):
             self._move_sampled_neighbors(rows, batch.seed, step, lr)
         return loss
 
+    @property
+    def has_fused_step(self) -> bool:
+        """Whether `fused_step` does what `training_step` does: with BPR and no more than the basic equations."""
+        return self.needs_negatives and self.adjustment is None and not self.config.faithful
+
+    @torch.no_grad()
+    def fused_step(
+        self, users: Tensor, items: Tensor, negatives: Tensor, *, seed: int, lr: float
+    ) -> Tensor:
+        """`training_step` as one operator, without a wait for the device and without refreshes.
+
+        It draws other neighbours than `training_step` on the CPU, which seeds each step by its batch alone.
+
+        Args:
+            users, items, negatives: [batch], int64, node numbers: items and negatives behind the users.
+            seed: with the step counter it decides what is drawn.
+            lr: learning rate of this step.
+
+        Returns:
+            Mean loss, scalar float64.
+        """
+        c = self.config
+        return ltgnn_bpr_step_(
+            self.graph, self._tables(), users, items, negatives, self.step.view(1), alpha=c.alpha,
+            c0=c.c0, fanout=c.fanout, seed=seed, self_loops=c.self_loops, l2=c.l2, lr=lr,
+        )  # fmt: skip
+
     @torch.no_grad()
     def node_embeddings(self) -> Tensor:
         """Adjusted outputs of the inference that the config chose."""
@@ -176,6 +209,11 @@ class LTGNN(Recommender):
         if self.adjustment is not None:
             adjusted -= self._adjustment()
         return adjusted / rest
+
+    def _tables(self) -> LtgnnTables:
+        return LtgnnTables(
+            self.e0.data, self.adam_m, self.adam_v, self.delta, self.history_sum, self.z, self.g
+        )
 
     def _sweep(self, z: Tensor, times: int) -> Tensor:
         """Exact steps of the fixed point, from z."""

@@ -1,28 +1,42 @@
 """Operators: tensors in, tensors out; no state. Each is in the file of its name."""
 
 from ltgnn.ops.adam import adam_
-from ltgnn.ops.csr import Csr, GraphLike, SupportsCsr
+from ltgnn.ops.csr import Csr, GraphLike, SlackRows, SupportsCsr, SupportsSlackRows
+from ltgnn.ops.fixed_point import push_residual_, solve_fixed_point, y_to_z, z_to_y
+from ltgnn.ops.incremental_update import IncrementalResult, incremental_update
 from ltgnn.ops.losses import bpr_loss, in_batch_softmax_loss, loss_and_grad
+from ltgnn.ops.ltgnn_bpr_step import ltgnn_bpr_step_
 from ltgnn.ops.ltgnn_step import LtgnnTables, ltgnn_forward_, ltgnn_update_
 from ltgnn.ops.negative_sample import negative_sample
 from ltgnn.ops.propagate import propagate
 from ltgnn.ops.sample_aggregate import sample_aggregate, sample_neighbors
+from ltgnn.ops.seeds import mix_seed
 from ltgnn.ops.topk import topk
 
 __all__ = [
     "Csr",
     "GraphLike",
+    "IncrementalResult",
     "LtgnnTables",
+    "SlackRows",
     "SupportsCsr",
+    "SupportsSlackRows",
     "adam_",
     "bpr_loss",
     "in_batch_softmax_loss",
+    "incremental_update",
     "loss_and_grad",
+    "ltgnn_bpr_step_",
     "ltgnn_forward_",
     "ltgnn_update_",
+    "mix_seed",
     "negative_sample",
     "propagate",
+    "push_residual_",
     "sample_aggregate",
     "sample_neighbors",
+    "solve_fixed_point",
     "topk",
+    "y_to_z",
+    "z_to_y",
 ]

@@ -1,7 +1,8 @@
-"""Approximate scores for `topk`: tiles of a matrix product, a bound of their error, short lists.
+"""Approximate scores for `topk`: short lists by the native operator, tiles of a matrix product.
 
-BLAS may sum in any order, so a score here depends on how the work is cut up, by at most what
-`error_bounds` returns. What is listed is scored again by `ltgnn.ops.topk`.
+Neither defines a score: the operator rounds after every term, and BLAS may sum in any order, so
+that a score there depends on how the work is cut up. Both are within what `error_bounds` returns.
+What is listed is scored again by `ltgnn.ops.topk`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-GROUP = 16  # columns whose maximum is taken before selecting
+from ltgnn import _library as _library
+from ltgnn.ops.registration import register_fake, require_one_device
+
+MAX_ITEMS = 2**31 - 1  # of one call of the native operator
 _ALIGN = 256  # row stride of the score buffer in elements; unaligned rows halve MKL's speed
 NEG_INF = float("-inf")
 
@@ -27,21 +31,26 @@ class Problem(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Masked (row, item) pairs of one block of queries, rows counted from the block's first."""
+    """Masked items of consecutive queries: a CSR pair, rows sorted."""
 
-    rows: Tensor  # int64 [P]
-    items: Tensor  # int64 [P]
+    indptr: Tensor  # int64 [B + 1], on the CPU
+    indices: Tensor  # int32 or int64 [P], on the device of the items
 
+    def rows(self, start: int, stop: int) -> Seen:
+        """The rows of queries [start, stop)."""
+        begin, end = int(self.indptr[start]), int(self.indptr[stop])
+        return Seen(self.indptr[start : stop + 1] - begin, self.indices[begin:end])
 
-def seen_of(seen: tuple[Tensor, Tensor] | None, start: int, stop: int) -> Seen | None:
-    """The masked pairs of queries [start, stop), from a CSR pair with indptr on the CPU."""
-    if seen is None:
-        return None
-    indptr, indices = seen
-    begin, end = int(indptr[start]), int(indptr[stop])
-    degrees = indptr[start + 1 : stop + 1] - indptr[start:stop]
-    rows = torch.repeat_interleave(torch.arange(stop - start), degrees)
-    return Seen(rows.to(indices.device), indices[begin:end].long())
+    def pairs(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """(position in `queries`, item) of every masked pair of these queries, int64 [P] each."""
+        queries = queries.cpu()
+        begin = self.indptr[queries]
+        degrees = self.indptr[queries + 1] - begin
+        position = torch.repeat_interleave(torch.arange(len(queries)), degrees)
+        before = degrees.cumsum(0) - degrees
+        place = torch.arange(len(position)) + (begin - before)[position]
+        device = self.indices.device
+        return position.to(device), self.indices[place.to(device)].long()
 
 
 def error_bounds(queries: Tensor, items: Tensor, dtype: torch.dtype, block: int) -> Tensor:
@@ -104,58 +113,86 @@ def tile_shape(num_items: int, cell: int, row: int, block_bytes: int) -> tuple[i
 
 
 def score_tile(
-    problem: Problem, block: Tensor, seen: Seen | None, buffer: Tensor, first: int, last: int
+    problem: Problem,
+    block: Tensor,
+    masked: tuple[Tensor, Tensor] | None,
+    buffer: Tensor,
+    first: int,
+    last: int,
 ) -> Tensor:
     """Approximate scores of items [first, last): [B, padded], -inf where masked or padding."""
     width, padded = last - first, _padded(last - first)
     tile = buffer[: len(block) * padded].view(len(block), padded)
     torch.mm(block, problem.items[first:last].to(problem.dtype).t(), out=tile[:, :width])
     tile[:, width:] = NEG_INF
-    if seen is not None and len(seen.rows):
-        rows, columns = seen.rows, seen.items
-        if width < len(problem.items):
-            inside = (columns >= first) & (columns < last)
-            rows, columns = rows[inside], columns[inside]
+    if masked is not None:
+        rows, columns = masked
+        inside = (columns >= first) & (columns < last)
+        rows, columns = rows[inside], columns[inside]
         tile.view(-1).index_fill_(0, rows * padded + (columns - first), NEG_INF)
     return tile
 
 
-def short_list(
-    problem: Problem, block: Tensor, seen: Seen | None, buffer: Tensor, cols: int
-) -> tuple[Tensor, Tensor]:
+def is_native(problem: Problem) -> bool:
+    """Whether the native operators can read the items as they are."""
+    return problem.items.dtype == problem.dtype and problem.items.is_contiguous()
+
+
+def pair_scores(problem: Problem, block: Tensor, ids: Tensor) -> Tensor:
+    """The scores themselves of the items [B, L] listed for each query; -inf for id N."""
+    if is_native(problem):
+        scores: Tensor = torch.ops.ltgnn.pair_scores(block, problem.items, ids)
+        return scores
+    num_items = len(problem.items)
+    row_bytes = ids.shape[1] * problem.items.shape[1] * 2 * problem.dtype.itemsize
+    step = max(1, problem.block_bytes // 2 // max(1, row_bytes))
+    parts = []
+    for queries, part in zip(torch.split(block, step), torch.split(ids, step), strict=True):
+        vectors = problem.items[part.clamp(max=num_items - 1).view(-1)]
+        place = torch.arange(part.numel(), device=part.device).view(part.shape)
+        place.masked_fill_(part == num_items, -1)
+        vectors = vectors.to(problem.dtype).contiguous()
+        parts.append(torch.ops.ltgnn.pair_scores(queries, vectors, place))
+    return torch.cat(parts)
+
+
+def short_list(problem: Problem, block: Tensor, seen: Seen | None) -> tuple[Tensor, Tensor]:
     """Return (cutoff [B], ids [B, listed]): no unlisted item's approximate score tops cutoff.
 
     The id is N where nothing was left to list.
     """
-    num_items = len(problem.items)
-    values = block.new_empty((len(block), 0))
-    ids = torch.empty((len(block), 0), dtype=torch.int64, device=block.device)
-    for first in range(0, num_items, cols):
-        tile = score_tile(problem, block, seen, buffer, first, min(first + cols, num_items))
-        tile_values, columns = _select(tile, min(problem.listed, tile.shape[1]))
-        values = torch.cat([values, tile_values], dim=1)
-        ids = torch.cat([ids, columns + first], dim=1)
-        if values.shape[1] > problem.listed:
-            values, order = values.topk(problem.listed, dim=1)
-            ids = ids.gather(1, order)
-    return values.amin(dim=1), ids.masked_fill_(values == NEG_INF, num_items)
+    items, num_items = problem.items, len(problem.items)
+    step = num_items
+    if not is_native(problem) or num_items > MAX_ITEMS:
+        # A piece at a time is converted.
+        row_bytes = max(1, items.shape[1]) * problem.dtype.itemsize
+        step = max(1, min(MAX_ITEMS, problem.block_bytes // 4 // row_bytes))
+    indptr = None if seen is None else seen.indptr.to(items.device)
+    values, ids = block.new_empty((0, 0)), block.new_empty((0, 0))  # num_items >= 1
+    for first in range(0, num_items, step):
+        piece = items[first : first + step].to(problem.dtype).contiguous()
+        # Item numbers outside the piece mask nothing.
+        indices = None if seen is None else seen.indices - first if first else seen.indices
+        new_values, new_ids = torch.ops.ltgnn.topk(block, piece, problem.listed, indptr, indices)
+        new_ids = torch.where(new_ids < 0, num_items, new_ids + first)
+        if first == 0:
+            values, ids = new_values, new_ids
+        else:
+            values, order = torch.cat([values, new_values], dim=1).topk(problem.listed, dim=1)
+            ids = torch.cat([ids, new_ids], dim=1).gather(1, order)
+    return values[:, -1], ids
 
 
-def _select(tile: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Values and columns of the ``count`` largest entries of each row, ties in any order.
+@register_fake("pair_scores")
+def _(queries: Tensor, items: Tensor, ids: Tensor) -> Tensor:
+    require_one_device("pair_scores", queries, items, ids)
+    return queries.new_empty(ids.shape)
 
-    torch.topk walks a row with a heap, far slower than memory. Maxima over groups of columns are
-    vectorised, and the ``count`` groups with the largest maxima hold the ``count`` largest
-    entries: any other entry is at most its group's maximum, hence at most each of theirs.
-    """
-    rows, width = tile.shape
-    groups = width // GROUP
-    if groups < 2 * count:
-        values, columns = tile.topk(count, dim=1)
-        return values, columns
-    grouped = tile.view(rows, GROUP, groups)  # group g holds columns g, g + groups, ...
-    chosen = grouped.amax(dim=1).topk(count, dim=1, sorted=False)[1]
-    members = grouped.gather(2, chosen[:, None, :].expand(rows, GROUP, count))
-    values, position = members.reshape(rows, -1).topk(count, dim=1)
-    place = position.div(count, rounding_mode="floor")
-    return values, place * groups + chosen.gather(1, position - place * count)
+
+@register_fake("topk")
+def _(
+    queries: Tensor, items: Tensor, k: int, indptr: Tensor | None, indices: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    require_one_device("topk", queries, items, indptr, indices)
+    shape = (queries.shape[0], k)
+    return queries.new_empty(shape), queries.new_empty(shape, dtype=torch.int64)

@@ -51,6 +51,30 @@ class SupportsCsr(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SlackRows:
+    """The rows of a square matrix that changes: each lies anywhere in one pool, with room left behind it.
+
+    Attributes:
+        row_begin: [num_rows], int64, where each row starts in `indices`.
+        degree: [num_rows], int64, its length.
+        indices: [pool], int32 or int64; each row's are sorted. What lies between rows means nothing.
+    """
+
+    row_begin: Tensor
+    degree: Tensor
+    indices: Tensor
+
+
+@runtime_checkable
+class SupportsSlackRows(Protocol):
+    """What a graph that changes offers, so that operators can follow single rows of it as it stands."""
+
+    def slack_rows(self, device: torch.device) -> SlackRows:
+        """The symmetric adjacency's rows on that device; valid until the graph changes."""
+        ...
+
+
 GraphLike: TypeAlias = "SupportsCsr | Csr | Tensor | scipy.sparse.spmatrix | scipy.sparse.sparray"
 
 
@@ -111,6 +135,26 @@ def as_csr(graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bo
             f"matrix, got {type(graph).__name__}"
         )
     return csr if weight is None else replace(csr, weight=weight)
+
+
+def as_slack_rows(
+    graph: SupportsSlackRows | SupportsCsr | SlackRows, y: Tensor, op: str
+) -> SlackRows:
+    """Read a symmetric graph for operators that follow single rows; O(num_nodes) for an immutable one.
+
+    Raises:
+        TypeError: for any other object.
+    """
+    if isinstance(graph, SlackRows):
+        return graph
+    if isinstance(graph, SupportsSlackRows):
+        return graph.slack_rows(y.device)
+    if isinstance(graph, SupportsCsr):
+        csr = graph.csr(dtype=scale_dtype(y), self_loops=False, normalized=True)
+        return SlackRows(csr.indptr[:-1], csr.indptr.diff(), csr.indices)
+    raise TypeError(
+        f"{op}: graph must be a DynamicGraph, a BipartiteGraph or SlackRows, got {type(graph).__name__}"
+    )
 
 
 def scipy_to_csr(matrix: Any, op: str) -> Any:

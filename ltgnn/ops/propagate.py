@@ -33,7 +33,8 @@ def propagate(
 
     Args:
         graph: `BipartiteGraph`, 2-D `torch.sparse_csr` tensor, or scipy sparse matrix; [num_rows, num_cols].
-        x: [num_cols, dim], float32, float64 or bfloat16 (sums are held in float32); any row stride.
+        x: [num_cols, dim], float32, float64, bfloat16 or float16 (sums of 16-bit types are held in float32);
+            any row stride.
         x0: [num_rows, dim], same dtype; nothing is added where it is None.
         alpha: teleport probability, in [0, 1].
         weight: [num_edges] in the order of the graph's edges; replaces normalisation and stored values.
@@ -41,8 +42,11 @@ def propagate(
         self_loops: add the identity to A; the graph must be square.
         out: [num_rows, dim], written and returned; then no gradient is recorded. Worth it for large results,
             since fresh memory costs page faults.
-        backend: 'native' is our kernel on every device; 'cusparse' is NVIDIA's, for x on a GPU, forward only;
-            'auto' is native.
+        backend: 'native' is our kernel on every device. 'cusparse' is NVIDIA's, for x on a GPU, forward and
+            backward, differentiable in x and x0: it keeps one value for each edge (rounded to the dtype of x) and
+            a plan beside the graph from the first call on, and has no self_loops and no gradient of weight.
+            'auto' is native in both directions: it reads no value for each edge, mixes in x0 in the same pass,
+            and checks the graph in every call, where cuSPARSE trusts what was checked when the plan was made.
 
     Returns:
         [num_rows, dim], dtype of x. Differentiable in x, x0 and weight.
@@ -75,7 +79,9 @@ def propagate(
     if backend == "cusparse":
         if out is not None:
             raise ValueError("propagate: backend='cusparse' has no out=; use backend='native'")
-        return propagate_cusparse(csr, x, x0=x0, alpha=float(alpha), self_loops=self_loops)
+        return propagate_cusparse(
+            csr, x, x0=x0, alpha=float(alpha), self_loops=self_loops, owner=graph
+        )
     arguments = (
         csr.indptr, csr.indices, csr.weight, csr.row_scale, csr.col_scale, x, x0,
         float(alpha), self_loops,

@@ -1,47 +1,204 @@
-"""propagate through cuSPARSE, the vendor's product: a rival for our kernel, and a second opinion."""
+"""propagate through cuSPARSE, the vendor's product: a rival for our kernel, and a second opinion.
+
+The first call with a graph copies its scales into one value for each edge, checks the matrix and makes a
+plan of it, for which cuSPARSE prepares itself once for each dim; later calls reuse it. Plans are kept beside
+the graph object and freed with it. Work that was queued on several streams, and CUDA graphs that captured a
+call, need the graph object until they have run.
+"""
 
 from __future__ import annotations
 
+import threading
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ltgnn import _library as _library
-from ltgnn.ops.csr import Csr
-from ltgnn.ops.registration import register_fake
+from ltgnn.ops.csr import Csr, transpose
+from ltgnn.ops.registration import register_autograd, register_fake, require_one_device
+
+MAX_PLANS = 8  # of one graph: for each dtype and direction, and for each set of weights that it was used with
+_NO_PLAN = 0
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A matrix with explicit values, and the number of its plan.
+
+    `indptr` is a tensor of its own over the graph's memory: the plan is freed when nobody holds it any more,
+    neither the graph's cache nor a backward pass that is still to come.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+    plan: int
+    sources: tuple[Tensor | None, ...]  # held, so that their addresses stay theirs
+
+
+_cache: dict[int, OrderedDict[Any, _Matrix]] = {}  # by id of the graph object
+_lock = threading.RLock()
+_ops: Any = torch.ops.ltgnn
 
 
 def propagate_cusparse(
-    csr: Csr, x: Tensor, *, x0: Tensor | None, alpha: float, self_loops: bool
+    csr: Csr, x: Tensor, *, x0: Tensor | None, alpha: float, self_loops: bool, owner: object
 ) -> Tensor:
-    """`propagate(..., backend="cusparse")`: forward only, with one explicit value for each edge.
+    """`propagate(..., backend="cusparse")`; `owner` is the graph as the caller gave it.
 
     Raises:
-        ValueError: x is not on a GPU, needs a gradient, or self_loops is on.
+        ValueError: x is not on a GPU, self_loops is on, or a weight needs a gradient.
     """
     if not x.is_cuda:
         raise ValueError(
             f"propagate: backend='cusparse' needs x on a CUDA device, got {x.device}; "
             "use backend='native'"
         )
-    if self_loops or (torch.is_grad_enabled() and x.requires_grad):
-        what = "self_loops" if self_loops else "gradients"
-        raise ValueError(f"propagate: backend='cusparse' has no {what}; use backend='native'")
-    values = csr.weight
-    if values is None:
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        values = torch.ones(len(csr.indices), dtype=dtype, device=x.device)
-    if csr.row_scale is not None:
-        values = values * csr.row_scale.repeat_interleave(csr.indptr.diff())
-    if csr.col_scale is not None:
-        values = values * csr.col_scale[csr.indices.to(torch.int64)]
-    result: Tensor = torch.ops.ltgnn.propagate_cusparse(
-        csr.indptr, csr.indices, values, x, x0, alpha
-    )
+    if self_loops:
+        raise ValueError("propagate: backend='cusparse' has no self_loops; use backend='native'")
+    return multiply(csr, x, x0=x0, alpha=alpha, owner=owner)
+
+
+def multiply(csr: Csr, x: Tensor, *, x0: Tensor | None, alpha: float, owner: object) -> Tensor:
+    """The product, by the plans kept beside `owner`."""
+    recorded = torch.is_grad_enabled()
+    if recorded and csr.weight is not None and csr.weight.requires_grad:
+        raise ValueError(
+            "propagate: backend='cusparse' has no gradient of weight; use backend='native'"
+        )
+    a = _planned(csr, x.dtype, owner, transposed=False)
+    t = None
+    if recorded and x.requires_grad:
+        t = a if _is_symmetric(csr) else _planned(csr, x.dtype, owner, transposed=True)
+    transposed = (None, None, None) if t is None else (t.indptr, t.indices, t.values)
+    result: Tensor = _ops.propagate_cusparse(
+        a.indptr, a.indices, a.values, x, x0, alpha, *transposed, a.plan,
+        _NO_PLAN if t is None else t.plan,
+    )  # fmt: skip
     return result
 
 
+def _is_symmetric(csr: Csr) -> bool:
+    """Whether the matrix is known to be its own transpose, as that of a `BipartiteGraph` is."""
+    return (
+        csr.weight is None
+        and csr.t_indptr is csr.indptr
+        and csr.t_indices is csr.indices
+        and csr.row_scale is csr.col_scale
+    )
+
+
+def _version(tensor: Tensor | None) -> tuple[int, int] | None:
+    """What changes when the tensor, or what is in it, is another."""
+    if tensor is None:
+        return None
+    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
+
+
+@torch.compiler.disable  # state outside of the compiled function
+def _planned(csr: Csr, dtype: torch.dtype, owner: object, *, transposed: bool) -> _Matrix:
+    """The matrix with its plan, from the cache of `owner` where it was used before."""
+    sources = (csr.indptr, csr.indices, csr.weight, csr.row_scale, csr.col_scale)
+    key = (dtype, transposed, *map(_version, sources))
+    with _lock:
+        kept = _cache.get(id(owner))
+        if kept is None:
+            try:
+                weakref.finalize(owner, _cache.pop, id(owner), None).atexit = False
+            except TypeError:  # nothing tells when such an object is gone
+                return _make(csr, dtype, sources, transposed)
+            kept = _cache[id(owner)] = OrderedDict()
+        if key not in kept:
+            kept[key] = _make(csr, dtype, sources, transposed)
+        kept.move_to_end(key)
+        while len(kept) > MAX_PLANS:
+            kept.popitem(last=False)
+        return kept[key]
+
+
+def _make(
+    csr: Csr, dtype: torch.dtype, sources: tuple[Tensor | None, ...], transposed: bool
+) -> _Matrix:
+    with torch.no_grad():
+        indptr, indices, num_cols = csr.indptr.data, csr.indices.data, csr.num_cols
+        values = explicit_values(csr).to(dtype)
+        if transposed:
+            t_indptr, t_indices, t_perm = csr.t_indptr, csr.t_indices, csr.t_perm
+            if t_indptr is None or t_indices is None or t_perm is None:
+                t_indptr, t_indices, t_perm = transpose(indptr, indices, num_cols)
+            num_cols = csr.num_rows
+            indptr, indices, values = t_indptr, t_indices, values[t_perm]
+    plan = int(_ops.cusparse_plan(indptr, indices, values, num_cols))
+    own = indptr.data
+    weakref.finalize(own, _ops.cusparse_plan_free, plan).atexit = False
+    # `.data` throughout: a view would hold the sparse tensor that it is a view of, so the graph never went.
+    return _Matrix(own, indices, values, plan, tuple(t if t is None else t.data for t in sources))
+
+
+def explicit_values(csr: Csr) -> Tensor:
+    """[num_edges]: weight, row_scale and col_scale as one value for each edge.
+
+    The scales are gathered by an operator of ours: torch's own would trust the indices.
+    """
+    scale = csr.row_scale if csr.row_scale is not None else csr.col_scale
+    if scale is None:
+        if csr.weight is not None:
+            return csr.weight.data
+        return torch.ones(len(csr.indices), device=csr.indices.device)
+    values: Tensor = _ops.edge_dot(
+        csr.indptr, csr.indices, csr.row_scale, csr.col_scale,
+        scale.new_ones(csr.num_rows, 1), scale.new_ones(csr.num_cols, 1), 1.0,
+    )  # fmt: skip
+    return values if csr.weight is None else values * csr.weight.data
+
+
 @register_fake("propagate_cusparse")
-def _(indptr: Tensor, indices: Tensor, weight: Tensor, x: Tensor, x0: Any, alpha: float) -> Tensor:
+def _(indptr: Tensor, indices: Tensor, weight: Tensor, x: Tensor, x0: Any, alpha: float, t_indptr: Any,
+      t_indices: Any, t_weight: Any, plan: int, t_plan: int) -> Tensor:  # fmt: skip
+    require_one_device(
+        "propagate_cusparse", indptr, indices, weight, x, x0, t_indptr, t_indices, t_weight
+    )
     return x.new_empty((indptr.shape[0] - 1, x.shape[1]))
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    indptr, indices, weight, x, x0, alpha, t_indptr, t_indices, t_weight, plan, t_plan = inputs
+    ctx.save_for_backward(indptr, indices, weight, t_indptr, t_indices, t_weight)
+    ctx.alpha, ctx.plans, ctx.num_cols = alpha, (plan, t_plan), x.shape[0]
+
+
+def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    indptr, indices, weight, t_indptr, t_indices, t_weight = ctx.saved_tensors
+    plan, t_plan = ctx.plans
+    if ctx.needs_input_grad[2]:
+        raise NotImplementedError(
+            "propagate_cusparse: weight has no gradient; use propagate instead"
+        )
+    grad_x = grad_x0 = None
+    if ctx.needs_input_grad[3]:
+        if t_indptr is None or t_indices is None or t_weight is None:
+            t_indptr, t_indices, t_perm = transpose(indptr, indices, ctx.num_cols)
+            t_weight, t_plan = weight[t_perm], _NO_PLAN
+        grad_x = ops.propagate_cusparse(
+            t_indptr,
+            t_indices,
+            t_weight,
+            grad,
+            None,
+            ctx.alpha,
+            indptr,
+            indices,
+            weight,
+            t_plan,
+            plan,
+        )
+    if ctx.needs_input_grad[4]:
+        grad_x0 = ctx.alpha * grad
+    return None, None, None, grad_x, grad_x0, *([None] * 6)
+
+
+register_autograd("propagate_cusparse", _backward, _setup_context)

@@ -1,11 +1,12 @@
 """Full ranking by inner product: the k best items of every query, in blocks.
 
-The ranking is defined by arithmetic that does not depend on how the work is cut up. A matrix
-product alone cannot define it: BLAS libraries sum in another order when a block has few rows, so
-the same pair may score differently in two blocks. The product is therefore only used to draw up a
-short list, with a proven bound on its error; the listed pairs are scored again in float64, one
-pair at a time, and whenever the bound cannot exclude that an unlisted item belongs in the answer
-the row is searched again with the bound as its threshold. One query alone, a shard of the queries
+The ranking is defined by arithmetic that does not depend on how the work is cut up, nor on the
+device. A product in the type of the embeddings cannot define it: each instruction set rounds in
+its own way, and BLAS libraries sum in another order when a block has few rows. Products are
+therefore only used to draw up a short list, by the native operator (csrc/kernels/topk.h), with a
+proven bound on their error; the listed pairs are scored again in float64, one pair at a time, and
+whenever the bound cannot exclude that an unlisted item belongs in the answer the row is searched
+again, by matrix products, with the bound as its threshold. One query alone, a shard of the queries
 or all of them therefore give the same bits.
 """
 
@@ -15,14 +16,13 @@ import torch
 from torch import Tensor
 
 from ltgnn.ops._topk_tiles import (
-    GROUP,
     NEG_INF,
     Problem,
     Seen,
     error_bounds,
     new_buffer,
+    pair_scores,
     score_tile,
-    seen_of,
     short_list,
     tile_shape,
 )
@@ -86,27 +86,25 @@ def topk(
     dtype = torch.float64 if queries.dtype == torch.float64 else torch.float32
     scores = queries.new_full((num_queries, k), NEG_INF, dtype=dtype)
     ids = torch.full((num_queries, k), -1, dtype=torch.int64, device=queries.device)
-    if seen is not None:
-        seen = _check_seen(seen, num_queries, num_items, queries.device)
+    masked = None if seen is None else _check_seen(seen, num_queries, num_items, queries.device)
     bounds = error_bounds(queries, items, dtype, block_bytes)
     kept = min(k, num_items)
     if kept == 0 or num_queries == 0:
         return scores, ids
     problem = Problem(items, dtype, kept, min(kept + _SPARE, num_items), block_bytes)
-    # Bytes per row beside its scores: the short list, in float64 and with its item vectors.
-    row_bytes = problem.listed * (24 * items.shape[1] + 16 * GROUP + 64)
-    rows, cols = tile_shape(num_items, dtype.itemsize + 1, row_bytes, block_bytes)
-    buffer = new_buffer(problem, min(rows, num_queries), cols)
+    # Bytes per row: the short list, its order and scores; the query itself.
+    list_bytes = 96 * problem.listed + 2 * dtype.itemsize * items.shape[1]
+    rows = max(1, block_bytes // 2 // list_bytes)
     for start in range(0, num_queries, rows):
         stop = min(start + rows, num_queries)
-        block, bound = queries[start:stop].to(dtype), bounds[start:stop]
-        masked = seen_of(seen, start, stop)
-        cutoff, listed = short_list(problem, block, masked, buffer, cols)
+        own = None if masked is None else masked.rows(start, stop)
+        block, bound = queries[start:stop].to(dtype).contiguous(), bounds[start:stop]
+        cutoff, listed = short_list(problem, block, own)
         best, found = _rank(problem, block, listed)
         # An unlisted item scores at most cutoff + bound: only there can it belong to the answer.
         doubtful = (cutoff.double() + bound >= best[:, -1].double()) & (cutoff > NEG_INF)
         if problem.listed < num_items and bool(doubtful.any()):
-            _search_again(problem, block, bound, masked, doubtful, best, found)
+            _search_again(problem, block, bound, own, doubtful, best, found)
         scores[start:stop, :kept] = best
         ids[start:stop, :kept] = found
     return scores, ids
@@ -138,8 +136,8 @@ def _check(queries: Tensor, items: Tensor, k: int, block_bytes: int) -> None:
 
 def _check_seen(
     seen: tuple[Tensor, Tensor], num_queries: int, num_items: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return the CSR pair, indptr on the CPU (it is read row by row) and indices on device."""
+) -> Seen:
+    """Return the CSR pair with sorted rows, indptr on the CPU (it is read row by row)."""
     if not (isinstance(seen, tuple | list) and len(seen) == 2):
         raise TypeError("topk: seen must be a pair (indptr, indices)")
     indptr, indices = seen
@@ -171,22 +169,25 @@ def _check_seen(
         if low < 0 or high >= num_items:
             bad = low if low < 0 else high
             raise IndexError(f"topk: seen indices must be in [0, {num_items}), got {bad}")
-    return indptr, indices.to(device)
+    return Seen(indptr, _sorted_rows(indptr, indices, num_items).to(device))
 
 
-def _score_pairs(queries: Tensor, items: Tensor, dtype: torch.dtype) -> Tensor:
-    """The score itself, for [..., D] against [..., D]: float64 sum, rounded once."""
-    return (queries.double() * items.double()).sum(dim=-1).to(dtype)
+def _sorted_rows(indptr: Tensor, indices: Tensor, num_items: int) -> Tensor:
+    """The indices, ascending in each row."""
+    falls = torch.nonzero(indices[1:] < indices[:-1])[:, 0].cpu() + 1
+    starts = indptr[torch.searchsorted(indptr, falls)]
+    if bool((starts == falls).all()):  # each is the first of its row
+        return indices
+    rows = torch.repeat_interleave(torch.arange(len(indptr) - 1), indptr.diff())
+    keys = rows.to(indices.device) * num_items + indices
+    return (keys.sort()[0] % num_items).to(indices.dtype)
 
 
 def _rank(problem: Problem, block: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Score the short list and order it by (-score, id): [B, kept] each."""
     num_items = len(problem.items)
     ids = ids.sort(dim=1)[0]
-    vectors = problem.items[ids.clamp(max=num_items - 1)]
-    scores = _score_pairs(block[:, None, :], vectors, problem.dtype)
-    scores.masked_fill_(ids == num_items, NEG_INF)
-    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    scores, order = pair_scores(problem, block, ids).sort(dim=1, descending=True, stable=True)
     ids = ids.gather(1, order)
     ids.masked_fill_(ids == num_items, -1)
     return scores[:, : problem.kept], ids[:, : problem.kept]
@@ -207,24 +208,19 @@ def _search_again(
     rows, cols = tile_shape(num_items, 96, 0, problem.block_bytes // 2)
     pairs = max(1, problem.block_bytes // 2 // (24 * max(1, dim) + 96))
     for chunk in torch.split(bad, rows):
-        queries, local = block[chunk], None
-        if seen is not None:
-            place = torch.full((len(block),), -1, device=block.device)
-            place[chunk] = torch.arange(len(chunk), device=block.device)
-            mine = place[seen.rows] >= 0
-            local = Seen(place[seen.rows[mine]], seen.items[mine])
+        queries, masked = block[chunk], None if seen is None else seen.pairs(chunk)
         buffer = new_buffer(problem, len(chunk), cols)
         # The k-th score so far is a lower bound of the final one; less the error of a product.
         least = (best[chunk, -1].double() - bound[chunk])[:, None]
         kept: tuple[Tensor, Tensor, Tensor] | None = None
         for first in range(0, num_items, cols):
             last = min(first + cols, num_items)
-            tile = score_tile(problem, queries, local, buffer, first, last)
+            tile = score_tile(problem, queries, masked, buffer, first, last)
             row, column = torch.nonzero(tile >= least, as_tuple=True)
             for r, c in zip(
                 torch.split(row, pairs), torch.split(column + first, pairs), strict=True
             ):
-                score = _score_pairs(queries[r], problem.items[c], problem.dtype)
+                score = pair_scores(problem, queries[r], c[:, None])[:, 0]
                 kept = _merge(kept, (r, c, score), problem.kept)
         assert kept is not None  # each row holds at least the items of its short list
         best[chunk] = kept[2].view(len(chunk), problem.kept)

@@ -10,18 +10,7 @@ from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch
-from ltgnn.ops import negative_sample
-
-
-def mix_seed(*parts: int) -> int:
-    """One non-negative 63-bit seed from several numbers (the finaliser of SplitMix64, chained)."""
-    state = 0
-    for part in parts:
-        state = (state ^ (part & 0xFFFFFFFFFFFFFFFF)) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
-        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 31
-    return state >> 1
+from ltgnn.ops import mix_seed, negative_sample
 
 
 def auto_batch_size(num_pairs: int) -> int:
@@ -39,6 +28,8 @@ def auto_batch_size(num_pairs: int) -> int:
 
 class PairSampler:
     """Cuts each epoch into batches.
+
+    Pairs are drawn on the CPU, the same ones for every device, and handed out on the graph's.
 
     No state is kept between epochs, so that a resumed run sees what the uninterrupted one would have seen.
 
@@ -66,7 +57,10 @@ class PairSampler:
         self.sampling = sampling
         self.seed = seed
         degrees = graph.degrees[: graph.num_users]
-        self._edge_users = torch.repeat_interleave(torch.arange(graph.num_users), degrees)
+        users = torch.arange(graph.num_users, device=graph.device)
+        self._edge_users = torch.repeat_interleave(users, degrees)
+        # Looked at once: a look at each batch would have to wait for a GPU.
+        self._some_own_all = bool((degrees >= graph.num_items).any())
         self._active = torch.nonzero(degrees).flatten()
 
     @property
@@ -83,15 +77,16 @@ class PairSampler:
             yield self._batch(users[part], items[part], mix_seed(self.seed, epoch, step), factor)
 
     def _pairs(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        count = self.graph.num_edges
+        count, device = self.graph.num_edges, self.graph.device
         if self.sampling == "interactions":
-            edges = torch.randperm(count, generator=generator)
+            edges = torch.randperm(count, generator=generator).to(device)
             return self._edge_users[edges], self.graph.user_items[edges].to(torch.int64)
         if count == 0:
             return self._edge_users, self.graph.user_items.to(torch.int64)
-        users = self._active[torch.randint(len(self._active), (count,), generator=generator)]
+        chosen = torch.randint(len(self._active), (count,), generator=generator)
+        users = self._active[chosen.to(device)]
         begin, end = self.graph.indptr[users], self.graph.indptr[users + 1]
-        uniform = torch.rand(count, dtype=torch.float64, generator=generator)
+        uniform = torch.rand(count, dtype=torch.float64, generator=generator).to(device)
         chosen = begin + (uniform * (end - begin)).to(torch.int64)
         return users, self.graph.user_items[chosen].to(torch.int64)
 
@@ -102,7 +97,7 @@ class PairSampler:
                 self.graph.user_indptr, self.graph.user_items, users, self.graph.num_items,
                 seed=seed,
             )  # fmt: skip
-            if bool((negatives < 0).any()):
+            if self._some_own_all and bool((negatives < 0).any()):
                 kept = negatives >= 0
                 users, items, negatives = users[kept], items[kept], negatives[kept]
         return Batch(users, items, negatives, seed, factor)

@@ -17,11 +17,8 @@ from tqdm import tqdm
 from ltgnn.models import Recommender
 from ltgnn.training import checkpoint
 from ltgnn.training.config import TrainConfig
+from ltgnn.training.mean_loss import MeanLoss, TrainingError
 from ltgnn.training.samplers import PairSampler, auto_batch_size
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on: the loss or an embedding is not finite."""
 
 
 @dataclass
@@ -167,7 +164,7 @@ class Trainer:
         factor = 1.0
         if self.config.schedule == "cosine":
             factor = 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / self.config.epochs))
-        total = pairs = 0.0
+        mean = MeanLoss(self.model, epoch)
         with tqdm(
             total=self.model.graph.num_edges,
             desc=f"epoch {epoch}/{self.config.epochs}",
@@ -177,21 +174,15 @@ class Trainer:
             disable=None if self.progress else True,  # None: shown on a terminal only
         ) as bar:
             for batch in self.sampler.epoch(epoch, factor):
-                loss = float(self.model.training_step(batch))
-                if not math.isfinite(loss):
-                    raise TrainingError(
-                        f"the loss is {loss} in epoch {epoch}, step {int(self.model.step)}: the "
-                        "learning rate may be too high. The last checkpoint is kept"
-                    )
-                total += loss * len(batch.users)
-                pairs += len(batch.users)
+                mean.add(self.model.training_step(batch), len(batch.users))
                 bar.update(len(batch.users))
+        loss = mean.value()
         # A step's damage shows in the next step's loss: look at the tables once more before they are kept.
         if not bool(torch.isfinite(self.model.e0).all()):
             raise TrainingError(
                 f"an embedding is not finite after epoch {epoch}. The last checkpoint is kept"
             )
-        return total / pairs if pairs else 0.0
+        return loss
 
     def _is_evaluated(self, epoch: int) -> bool:
         every = self.config.eval_every

@@ -1,10 +1,12 @@
 // Launching CUDA kernels under emulation from the C++ tests: memory, schedules, faults.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "cuda/kernels.h"
 #include "emu/engine.h"
 
@@ -37,12 +39,17 @@ inline std::vector<emu::Schedule> schedules() {
   return {{Order::kForward, 0}, {Order::kReverse, 0}, {Order::kShuffled, 1}, {Order::kShuffled, 2}};
 }
 
-// Calls body once for each schedule.
+// Calls body once for each schedule. What the emulation refuses (a divergent collective, say) is a failure
+// with its words.
 template <class Body>
 void for_each_schedule(const Body& body) {
   for (const emu::Schedule& schedule : schedules()) {
     emu::set_schedule(schedule);
-    body();
+    try {
+      body();
+    } catch (const std::exception& problem) {
+      check(false, problem.what(), __FILE__, __LINE__);
+    }
   }
   emu::set_schedule({});
 }

@@ -67,10 +67,27 @@ inline Graph random_graph(int64_t num_rows, int64_t num_cols, int64_t max_degree
   return graph;
 }
 
+// Rows of these lengths, of random columns: repetitions, and no order.
+inline Graph graph_of_degrees(const std::vector<int64_t>& degrees, int64_t num_cols, Random& random) {
+  Graph graph;
+  graph.num_cols = num_cols;
+  for (const int64_t degree : degrees) {
+    for (int64_t k = 0; k < degree; ++k) graph.wide.push_back(below(random, num_cols));
+    graph.indptr.push_back(static_cast<int64_t>(graph.wide.size()));
+  }
+  graph.narrow.assign(graph.wide.begin(), graph.wide.end());
+  graph.indptr.shrink_to_fit();
+  graph.narrow.shrink_to_fit();
+  graph.wide.shrink_to_fit();
+  return graph;
+}
+
 template <class T>
 T from_double(double x) {
   if constexpr (std::is_same_v<T, BFloat16>)
     return to_bfloat16(static_cast<float>(x));
+  else if constexpr (std::is_same_v<T, Float16>)
+    return to_float16(static_cast<float>(x));
   else
     return static_cast<T>(x);
 }
@@ -95,14 +112,16 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 template <class T>
-constexpr DType kTypeOf = std::is_same_v<T, float>    ? DType::kFloat32
-                          : std::is_same_v<T, double> ? DType::kFloat64
-                                                      : DType::kBFloat16;
+constexpr DType kTypeOf = std::is_same_v<T, float>     ? DType::kFloat32
+                          : std::is_same_v<T, double>  ? DType::kFloat64
+                          : std::is_same_v<T, Float16> ? DType::kFloat16
+                                                       : DType::kBFloat16;
 
 // How far a result may be from the same sum in double: a few roundings of the stored type.
 template <class T>
-constexpr double kTolerance = std::is_same_v<T, float>    ? 2e-5
-                              : std::is_same_v<T, double> ? 1e-12
-                                                          : 1.0 / 128;
+constexpr double kTolerance = std::is_same_v<T, float>     ? 2e-5
+                              : std::is_same_v<T, double>  ? 1e-12
+                              : std::is_same_v<T, Float16> ? 1.0 / 1024
+                                                           : 1.0 / 128;
 
 }  // namespace ltgnn::test

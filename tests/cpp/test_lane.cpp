@@ -79,6 +79,7 @@ int main() {
   test_type<float>(random);
   test_type<double>(random);
   test_type<ltgnn::BFloat16>(random);
+  test_type<ltgnn::Float16>(random);
   test_faults(random);
   return finish();
 }

@@ -1,5 +1,5 @@
 // Register code below the kernels (group test_isa: built once for each instruction set): exp_lanes,
-// MicroGemm, inner_product, and bfloat16 in registers against the scalar conversion.
+// MicroGemm, inner_product, and 16-bit types in registers against the scalar conversion.
 #include "check.h"
 #include "cpu/exp.h"
 #include "cpu/gemm.h"
@@ -67,10 +67,15 @@ void test_inner_product(Random& random) {
   }
 }
 
-void test_bfloat16(Random& random) {
+BFloat16 rounded(float x, BFloat16) { return to_bfloat16(x); }
+Float16 rounded(float x, Float16) { return to_float16(x); }
+
+// Register and scalar conversions give the same bits, for any float32 and any stored value.
+template <class T>
+void test_16_bits(Random& random) {
   constexpr int kLanes = sizeof(FloatLanes) / sizeof(float);
   float x[kLanes], back[kLanes];
-  BFloat16 stored[kLanes];
+  T stored[kLanes];
   for (int trial = 0; trial < 50000; ++trial) {
     for (float& value : x) {
       const auto bits = static_cast<uint32_t>(random());
@@ -81,7 +86,17 @@ void test_bfloat16(Random& random) {
     bool same = true;
     for (int k = 0; k < kLanes; ++k) {
       const float scalar = to_float(stored[k]);
-      same = same && stored[k].bits == to_bfloat16(x[k]).bits && std::memcmp(&back[k], &scalar, 4) == 0;
+      same = same && stored[k].bits == rounded(x[k], T{}).bits && std::memcmp(&back[k], &scalar, 4) == 0;
+    }
+    CHECK(same);
+  }
+  for (uint32_t first = 0; first < 0x10000u; first += kLanes) {
+    for (int k = 0; k < kLanes; ++k) stored[k].bits = static_cast<uint16_t>(first + static_cast<uint32_t>(k));
+    store_lanes(back, load_lanes(stored));
+    bool same = true;
+    for (int k = 0; k < kLanes; ++k) {
+      const float scalar = to_float(stored[k]);
+      same = same && std::memcmp(&back[k], &scalar, 4) == 0;
     }
     CHECK(same);
   }
@@ -103,7 +118,9 @@ void test_type(Random& random) {
   test_type<float>(random);
   test_type<double>(random);
   test_inner_product<BFloat16>(random);
-  test_bfloat16(random);
+  test_inner_product<Float16>(random);
+  test_16_bits<BFloat16>(random);
+  test_16_bits<Float16>(random);
   return finish();
 }
 

@@ -53,7 +53,7 @@ void test_edge_dot(const CpuKernels& kernels, int64_t dim, DType index, Random& 
         sum +=
             to_double(g[row * static_cast<size_t>(dim) + i]) * to_double(x[c * static_cast<size_t>(dim) + i]);
       sum *= 0.75 * static_cast<double>(row_scale[row]) * static_cast<double>(col_scale[c]);
-      // Sums are held in float for bfloat16 too, so its result is as good as float32's.
+      // Sums are held in float for the 16-bit types too, so their result is as good as float32's.
       const double tolerance = std::is_same_v<T, double> ? kTolerance<double> : kTolerance<float>;
       wrong += !near(static_cast<double>(out[static_cast<size_t>(e)]), sum, tolerance);
     }
@@ -87,6 +87,7 @@ int main() {
     test_type<float>(*kernels, random);
     test_type<double>(*kernels, random);
     test_type<ltgnn::BFloat16>(*kernels, random);
+    test_type<ltgnn::Float16>(*kernels, random);
   }
   return finish();
 }

@@ -28,8 +28,10 @@ REFUSALS = (ValueError, TypeError, IndexError, RuntimeError, NotImplementedError
 INT32_MAX, INT64_MIN, INT64_MAX = 2**31 - 1, -(2**63), 2**63 - 1
 # The twin costs too much where a list of items is malformed only in ways that the contract leaves
 # to the caller (sorted, distinct, in range); the answer must then still be a possible item number.
-TRUSTED_LISTS = {"negative_sample"}
-SAMPLERS = {"sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_"}
+TRUSTED_LISTS = {"negative_sample", "topk"}
+SAMPLERS = {
+    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_bpr_step_", "push_",
+}  # fmt: skip
 DISTINCT_ROWS = {"ltgnn_forward_", "ltgnn_update_", "adam_"}  # else the result is left open
 
 
@@ -169,6 +171,21 @@ def describe(arguments: Arguments) -> str:
             return f"not describable: {error}"
 
 
+def has_huge(arguments: Arguments) -> bool:
+    """Whether a float is so large that a sum may overflow in one order and not in another."""
+    return any(
+        bool((value.abs() >= 1e25).any())
+        for value in arguments.values()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    )
+
+
+def possible_items(arguments: Arguments, got: list[Tensor]) -> bool:
+    """Whether the last result holds item numbers and -1."""
+    bound = arguments["num_items"] if "num_items" in arguments else len(arguments["items"])
+    return bool(((got[-1] >= -1) & (got[-1] < bound)).all())
+
+
 def judge(case: OpCase, arguments: Arguments, got: list[Tensor]) -> str:
     """'equal' where the twin agrees, else what is wrong."""
     if any(t.device.type == "meta" for t in got):
@@ -183,20 +200,21 @@ def judge(case: OpCase, arguments: Arguments, got: list[Tensor]) -> str:
         want = case.plain(arguments)
         exact = case.call(case.reference, cast(arguments, torch.float64))
     except Exception as error:
-        if (
-            case.name in TRUSTED_LISTS
-            and ((got[0] >= -1) & (got[0] < arguments["num_items"])).all()
-        ):
+        if case.name in TRUSTED_LISTS and possible_items(arguments, got):
             return "equal"
         return f"the twin refuses: {type(error).__name__}: {error}"
     for result, rough, right in zip(got, want, exact, strict=True):
         if result.shape != right.shape:
             return f"shape {list(result.shape)}, expected {list(right.shape)}"
+        if case.name == "ltgnn_bpr_step_" and has_huge(arguments):
+            continue  # the loss mixes rows: such values cancel, or not, by the order of adding up
         # Values of 1e30 and inf overflow in one order of adding up and not in another: only where
         # plain torch in this dtype comes near the float64 result is an answer owed.
         sure = right.isfinite() & (right.abs() < 1e25)
         scale = right[sure].abs().max().item() if sure.any() else 0.0
-        tolerance = (1e-3 if result.dtype != torch.bfloat16 else 0.05) * max(scale, 1)
+        tolerance = {torch.bfloat16: 0.05, torch.float16: 0.01}.get(result.dtype, 1e-3) * max(
+            scale, 1
+        )
         # An element of the table that is lost already may take its own moments with it.
         table = arguments.get("param", arguments.get("e0"))
         if table is not None and table.shape == right.shape:
@@ -207,10 +225,7 @@ def judge(case: OpCase, arguments: Arguments, got: list[Tensor]) -> str:
             sure &= (arguments["x"].abs() < 1e25).all(0)
         sure &= (rough.double() - right).abs() <= tolerance
         if not ((result.double() - right).abs()[sure] <= tolerance).all():
-            if (
-                case.name in TRUSTED_LISTS
-                and ((result >= -1) & (result < arguments["num_items"])).all()
-            ):
+            if case.name in TRUSTED_LISTS and possible_items(arguments, got):
                 return "equal"
             return "another result than the twin's"
     return "equal"
@@ -224,7 +239,8 @@ def run(name: str, seed: int, calls: int, log: str) -> dict[str, Any]:
              for dtype in case.dtypes for index in (torch.int32, torch.int64)
              for full in (True, False)]  # fmt: skip
     for base in bases if case.name in SAMPLERS else []:  # the twin is slow: few rows will do
-        base.update({ids: base[ids][:15] for ids in ("rows", "users") if ids in base})
+        lists = ("rows", "users", "items", "negatives")
+        base.update({ids: base[ids][:15] for ids in lists if ids in base})
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []
     with open(log, "r+b", buffering=0) as last:

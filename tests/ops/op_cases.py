@@ -15,10 +15,10 @@ from ops import op_inputs as inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
-from ltgnn.ops import reference
+from ltgnn.ops import reference, reference_push, reference_step
 
 FLOATS = (torch.float32, torch.float64)
-FLOATS_AND_BF16 = (*FLOATS, torch.bfloat16)
+FLOATS_AND_16_BITS = (*FLOATS, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ _PROPAGATE = OpCase(
     "propagate",
     inputs.propagate_with_transpose,
     reference.propagate,
-    dtypes=FLOATS_AND_BF16,
+    dtypes=FLOATS_AND_16_BITS,
     graphs=_EVERY,
     differentiable=("weight", "x", "x0"),
     twice_differentiable=True,
@@ -103,8 +103,12 @@ CASES = (
         differentiable=(), twice_differentiable=False, mutates=("out",),
     ),
     OpCase(
-        "edge_dot", inputs.edge_dot_inputs, reference.edge_dot, FLOATS_AND_BF16, _EVERY, ("g", "x"), True,
+        "edge_dot", inputs.edge_dot_inputs, reference.edge_dot, FLOATS_AND_16_BITS, _EVERY, ("g", "x"), True,
         rows_may_be_strided=("g", "x"),
+    ),
+    OpCase(
+        "propagate_cusparse", inputs.cusparse_inputs, reference.propagate_cusparse, FLOATS_AND_16_BITS,
+        _EVERY, ("x", "x0"), True, rows_may_be_strided=("x", "x0"), backends=("emu", "cuda"),
     ),
     OpCase("sample_aggregate", inputs.sample_aggregate_inputs, reference.sample_aggregate, graphs=_EVERY),
     OpCase(
@@ -122,17 +126,21 @@ CASES = (
         "ltgnn_update_", inputs.update_inputs, reference.ltgnn_update_,
         mutates=("e0", "m", "v", "g", "delta"),
     ),
+    OpCase(
+        "ltgnn_bpr_step_", inputs.bpr_step_inputs, reference_step.ltgnn_bpr_step_,
+        mutates=("e0", "z", "delta", "g", "m", "v", "counter"),
+    ),
     OpCase("adam_", inputs.adam_inputs, reference.adam_, mutates=("param", "m", "v")),
+    OpCase(
+        "push_residual_", inputs.push_residual_inputs, reference_push.push_residual_, mutates=("residual",)
+    ),
+    OpCase("push_", inputs.push_inputs, reference_push.push_, mutates=("y", "residual")),
     OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
     OpCase(
         "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
+    OpCase("pair_scores", inputs.pair_scores_inputs, reference.pair_scores, graphs=_EVERY),
+    OpCase("topk", inputs.topk_inputs, reference.topk, graphs=_EVERY),
 )  # fmt: skip
-# Without a CUDA kernel so far.
-_CPU_ONLY = {
-    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_update_", "adam_",
-    "bpr_loss", "in_batch_softmax_loss",
-}  # fmt: skip
-CASES = tuple(replace(c, backends=("cpu",)) if c.name in _CPU_ONLY else c for c in CASES)
 BY_NAME = {case.name: case for case in CASES}

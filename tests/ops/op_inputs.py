@@ -25,7 +25,12 @@ class Setting:
     full: bool = True  # every optional argument, or none
 
     def __str__(self) -> str:
-        short = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
+        short = {
+            torch.float32: "f32",
+            torch.float64: "f64",
+            torch.bfloat16: "bf16",
+            torch.float16: "f16",
+        }
         parts = [self.graph, f"d{self.dim}", short[self.dtype], str(self.index)[6:]]
         return "-".join([*parts, "full" if self.full else "bare"])
 
@@ -86,6 +91,21 @@ def propagate_out_inputs(setting: Setting) -> Arguments:
     arguments = propagate_inputs(setting)
     rows = len(arguments["indptr"]) - 1
     return {**arguments, "out": torch.full((rows, setting.dim), torch.nan, dtype=setting.dtype)}
+
+
+def cusparse_inputs(setting: Setting) -> Arguments:
+    arguments = propagate_inputs(setting)
+    make = _Maker(setting)
+    indptr, indices = arguments["indptr"], arguments["indices"]
+    weight = make.vector(len(indices)).to(setting.dtype)
+    transposed = transpose(indptr, indices, len(arguments["x"]))
+    t_weight = weight[transposed[2]]
+    return {
+        "indptr": indptr, "indices": indices, "weight": weight,
+        "x": arguments["x"], "x0": arguments["x0"], "alpha": arguments["alpha"],
+        "t_indptr": make.optional(transposed[0]), "t_indices": make.optional(transposed[1]),
+        "t_weight": make.optional(t_weight), "plan": 0, "t_plan": 0,
+    }  # fmt: skip
 
 
 def edge_dot_inputs(setting: Setting) -> Arguments:
@@ -184,6 +204,21 @@ def update_inputs(setting: Setting) -> Arguments:
     }
 
 
+def bpr_step_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    forward = forward_inputs(setting)
+    ids = {name: make.ids(40, nodes) for name in ("users", "items", "negatives")}
+    adam = {name: value for name, value in _ADAM.items() if name != "step"}
+    return {
+        **{name: forward[name] for name in ("indptr", "indices", "scale")}, **ids,
+        **{name: forward[name] for name in ("e0", "z", "delta", "history_sum", "g")},
+        "m": make.table(nodes), "v": make.table(nodes).abs(), "counter": torch.tensor([3]),
+        **{name: forward[name] for name in ("alpha", "c0", "fanout", "seed", "self_loops")},
+        "l2": 0.1 if setting.full else 0.0, "faithful": setting.full, **adam,
+    }  # fmt: skip
+
+
 def adam_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     nodes = make.graph.num_rows
@@ -200,6 +235,48 @@ def adam_inputs(setting: Setting) -> Arguments:
     }
 
 
+def _slack_rows(graph: Csr) -> Arguments:
+    """The same rows, each two places behind the one before, with nonsense between them."""
+    degree = graph.indptr.diff()
+    places = torch.arange(len(degree)).repeat_interleave(degree) * 2 + torch.arange(
+        len(graph.indices)
+    )
+    indices = graph.indices.new_full((len(graph.indices) + 2 * len(degree),), -1)
+    indices[places] = graph.indices
+    row_begin = graph.indptr[:-1] + 2 * torch.arange(len(degree))
+    return {"row_begin": row_begin, "degree": degree, "indices": indices}
+
+
+def push_residual_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    return {
+        **_slack_rows(make.graph),
+        "e0": make.table(nodes),
+        "y": make.table(nodes),
+        "residual": make.table(nodes),
+        "rows": make.optional(make.ids(40, nodes)),
+        "alpha": 0.4,
+        "self_loops": setting.full,
+    }
+
+
+def push_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    nodes = make.graph.num_rows
+    return {
+        **_slack_rows(make.graph),
+        "y": make.table(nodes),
+        "residual": make.table(nodes),
+        "rows": make.ids(40, nodes),
+        "alpha": 0.4,
+        "tol": 1.3,
+        "max_rounds": 3,
+        "max_pushes": 10**6 if setting.full else nodes,
+        "self_loops": setting.full,
+    }
+
+
 def bpr_inputs(setting: Setting) -> Arguments:
     make = _Maker(setting)
     nodes = make.graph.num_rows
@@ -211,3 +288,25 @@ def softmax_inputs(setting: Setting) -> Arguments:
     arguments = bpr_inputs(setting)
     del arguments["negatives"]
     return {**arguments, "tau": 0.2, "exponent": 1.3 if setting.full else 1.0}
+
+
+def topk_inputs(setting: Setting) -> Arguments:
+    """Small integers: every score is exact, so that ties are real and ids well-defined."""
+    make = _Maker(setting)
+    graph = make.graph
+    rows = min(graph.num_rows, 80)
+    indptr = graph.indptr[: rows + 1]
+    return {
+        "queries": (2 * make.table(rows)).round(),
+        "items": (2 * make.table(graph.num_cols)).round(),
+        "k": 20,
+        "indptr": make.optional(indptr),
+        "indices": make.optional(graph.indices[: int(indptr[-1])]),
+    }
+
+
+def pair_scores_inputs(setting: Setting) -> Arguments:
+    make = _Maker(setting)
+    rows, items = min(make.graph.num_rows, 80), make.graph.num_cols
+    ids = torch.randint(-1, items + 1, (rows, 9), generator=make.random)
+    return {"queries": make.table(rows), "items": make.table(items), "ids": ids}

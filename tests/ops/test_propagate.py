@@ -87,7 +87,7 @@ def test_every_scipy_format(matrix: Any, form: str) -> None:
 
 
 @pytest.mark.parametrize("index", [torch.int32, torch.int64])
-@pytest.mark.parametrize("dtype", [torch.float32, F64, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, F64, torch.bfloat16, torch.float16])
 def test_torch_sparse_csr(index: torch.dtype, dtype: torch.dtype) -> None:
     a = table(7, 9).relu().to(dtype)
     csr = a.to_sparse_csr()
@@ -167,14 +167,15 @@ def test_out_must_not_overlap_x(first: int) -> None:
         propagate(graph, x, out=out)
 
 
-def test_bfloat16_is_rounded_once() -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bits_are_rounded_once(dtype: torch.dtype) -> None:
     """Sums are held in float32: the result is the float32 result, rounded."""
     graph = small_graph()
-    x = table(graph.num_nodes, 70).bfloat16()
+    x = table(graph.num_nodes, 70).to(dtype)
     want = propagate(graph, x.float(), x0=x.float(), alpha=0.1)
     got = propagate(graph, x, x0=x, alpha=0.1)
-    assert got.dtype == torch.bfloat16
-    torch.testing.assert_close(got.float(), want, rtol=2.0**-8, atol=1e-6)
+    assert got.dtype == dtype
+    torch.testing.assert_close(got.float(), want, rtol=torch.finfo(dtype).eps, atol=1e-6)
 
 
 def test_nan_and_inf_go_where_their_edges_lead_and_nowhere_else() -> None:

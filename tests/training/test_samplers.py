@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ltgnn.graph import BipartiteGraph
-from ltgnn.training.samplers import PairSampler, auto_batch_size, mix_seed
+from ltgnn.ops import mix_seed
+from ltgnn.training.samplers import PairSampler, auto_batch_size
 
 
 def graph_of(pairs: list[tuple[int, int]], num_items: int = 6) -> BipartiteGraph:

@@ -1,0 +1,5 @@
+"""What the compiler says about the CUDA kernels, held against a table: gates that need no GPU.
+
+python -m build_tools.cuda_gates            # compile, measure, compare with csrc/cuda/gates.json
+python -m build_tools.cuda_gates --write    # write the table anew after a change that is meant
+"""
