@@ -25,15 +25,16 @@ import numpy as np
 from benchmarks import harness
 
 PIECE = 2_000_000  # interactions made at a time
-CHILD = """
-import json, resource, sys, time
+CHILD = r"""
+import json, re, resource, sys, time
 from ltgnn.data import convert
 options = json.loads(sys.argv[1])
 start = time.perf_counter()
 result = convert(**options)
 result["seconds"] = time.perf_counter() - start
 usage = resource.getrusage(resource.RUSAGE_SELF)
-result["peak_mib"] = usage.ru_maxrss / 1024
+# Not ru_maxrss: that starts from the peak of the process that started this one.
+result["peak_mib"] = int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
 result["cpu_seconds"] = usage.ru_utime + usage.ru_stime
 print(json.dumps(result))
 """
@@ -108,7 +109,7 @@ def main() -> None:
         runs = []
         for _ in range(options.runs):
             command = [sys.executable, "-c", CHILD, json.dumps(arguments)]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             runs.append(json.loads(output))
         input_mb = source.stat().st_size / 1e6
     seconds = [run["seconds"] for run in runs]

@@ -158,3 +158,86 @@ def test_doctor_says_what_is_used_and_why_not(capsys):
     shown = capsys.readouterr().out
     for word in ("ltgnn._C ", "ltgnn._C_cuda", "instruction set", "threads", "torch", "cuda"):
         assert word in shown
+
+
+def test_convert_info_and_train_on_a_store(data_folder, tmp_path, capsys):
+    store, figures = tmp_path / "pairs.store", tmp_path / "convert.json"
+    assert main(["convert", str(data_folder), str(store), "--json", str(figures)]) == 0
+    shown = capsys.readouterr().out
+    assert "pairs: 30 users, 30 items; train 240, test 60; split: given" in shown
+    assert "interactions a second" in shown
+    assert json.loads(figures.read_text())["num_train"] == 240
+
+    picture, facts = tmp_path / "degrees.svg", tmp_path / "info.json"
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    command = ["info", str(store), "--verify", "true", "--plot", str(picture), "--json", str(facts)]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "sparsity 66.666667 %" in shown and "every block is intact" in shown
+    assert "by user: 8.0 items on average" in shown and "8-15 items            30 ####" in shown
+    assert picture.read_text().startswith("<?xml")
+    assert json.loads(facts.read_text())["degrees"]["item"]["histogram"] == [0, 0, 0, 0, 30]
+
+    results = []
+    for data in (data_folder, store):  # the same data, hence the same model
+        run = tmp_path / f"run-{data.name}"
+        command = [
+            "train",
+            "--data",
+            str(data),
+            "--model",
+            "mf",
+            "--epochs",
+            "2",
+            "--out",
+            str(run),
+        ]
+        assert main(command) == 0
+        results.append(json.loads((run / "result.json").read_text()))
+    assert results[0]["protocol"] == results[1]["protocol"] == "test"
+    assert results[0]["num_train"] == results[1]["num_train"]
+    scores = tmp_path / "scores.json"
+    assert (
+        main(["evaluate", str(tmp_path / "run-pairs"), "--data", str(store), "--json", str(scores)])
+        == 0
+    )
+    assert json.loads(scores.read_text())["recall@20"] == results[0]["recall@20"]
+
+
+def test_convert_options_from_the_command_line(tmp_path, capsys):
+    rows = tmp_path / "rows.libfm"
+    rows.write_text("1 120:1 7:1\n-1 121:1 7:1\n1 8:1 121:1\n")
+    store = tmp_path / "s"
+    columns = '{"user": "0-99", "item": "100-199"}'
+    command = ["convert", str(rows), str(store), "--columns", columns, "--split", "none"]
+    assert main([*command, "--memory", "2GB"]) == 0
+    assert "2 users, 2 items; train 2; split: none" in capsys.readouterr().out
+    assert main(command) == 1
+    assert "exists: choose another name, or overwrite it" in capsys.readouterr().err
+    assert main([*command, "--overwrite", "true", "--memory", "1MB"]) == 1
+    assert "memory: expected at least" in capsys.readouterr().err
+    assert main(["info", str(rows)]) == 1
+    assert "expected a block store, got" in capsys.readouterr().err
+
+
+def test_info_of_an_empty_store(tmp_path, capsys):
+    (tmp_path / "a").write_text("")
+    assert main(["convert", str(tmp_path / "a"), str(tmp_path / "s")]) == 0
+    assert main(["info", str(tmp_path / "s"), "--verify", "true"]) == 0
+    assert "users 0, items 0; train 0, test 0" in capsys.readouterr().out
+
+
+def test_info_without_matplotlib_names_the_extra(data_folder, tmp_path, capsys, monkeypatch):
+    import importlib
+
+    assert main(["convert", str(data_folder), str(tmp_path / "s")]) == 0
+    true_import = importlib.import_module
+
+    def without(name, package=None):
+        if name.startswith("matplotlib"):
+            raise ImportError("No module named 'matplotlib'")
+        return true_import(name, package)
+
+    monkeypatch.setattr("importlib.import_module", without)
+    assert main(["info", str(tmp_path / "s"), "--plot", str(tmp_path / "x.png")]) == 1
+    assert 'pip install "ltgnn[plot]"' in capsys.readouterr().err
