@@ -97,13 +97,13 @@ def _problem(torch_version: str, torch_cuda: str | None, toolkit: Toolkit | None
     return None
 
 
-def _complete(toolkit: Toolkit, scratch: Path) -> tuple[list[str], list[str]]:
-    """Folders of the headers that the toolkit lacks and of the libraries to link with, from torch's wheels.
+def library_headers(toolkit: Toolkit, scratch: Path) -> list[str]:
+    """Folders of the headers that the toolkit lacks, from torch's wheels.
 
     Only single headers are taken: a whole folder of another minor version before nvcc's own would mix
     the two.
     """
-    include_dirs, library_dirs = [], []
+    include_dirs = []
     for folder in wheel_folders():
         headers = [
             (name, folder / "include" / name)
@@ -113,7 +113,16 @@ def _complete(toolkit: Toolkit, scratch: Path) -> tuple[list[str], list[str]]:
         ]
         if headers:
             include_dirs.append(_linked(headers, scratch / "cuda-headers"))
-        # torch loads these at run time; wheels have only versioned names, which -lcusparse does not find.
+    return include_dirs
+
+
+def linkable_libraries(scratch: Path) -> list[str]:
+    """Folders of the libraries to link with, from torch's wheels, which torch loads at run time.
+
+    Wheels have only versioned names, which -lcusparse does not find.
+    """
+    library_dirs = []
+    for folder in wheel_folders():
         libraries = [
             (f"{name}.so", path)
             for name in ("libcusparse", "libcudart")
@@ -121,7 +130,7 @@ def _complete(toolkit: Toolkit, scratch: Path) -> tuple[list[str], list[str]]:
         ]
         if libraries:
             library_dirs.append(_linked(libraries, scratch / "cuda-libraries"))
-    return include_dirs, library_dirs
+    return library_dirs
 
 
 def plan_cuda(wish: str, scratch: Path) -> CudaPlan:
@@ -147,6 +156,7 @@ def plan_cuda(wish: str, scratch: Path) -> CudaPlan:
     # torch's build guesses from PATH alone; what we found is what it shall run.
     os.environ["CUDA_HOME"] = cpp_extension.CUDA_HOME = str(toolkit.home)
     os.environ.setdefault("TORCH_CUDA_ARCH_LIST", DEFAULT_ARCHITECTURES)
-    include_dirs, library_dirs = _complete(toolkit, scratch)
+    include_dirs = library_headers(toolkit, scratch)
+    library_dirs = linkable_libraries(scratch)
     reason = f"torch has CUDA {torch.version.cuda}, nvcc is {toolkit.version} in {toolkit.home}"
     return CudaPlan(True, reason, include_dirs, library_dirs, toolkit.version)

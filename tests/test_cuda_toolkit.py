@@ -71,12 +71,13 @@ def test_headers_and_libraries_come_from_wheels_where_the_toolkit_lacks_them(tmp
         (wheel / name).touch()
     monkeypatch.setattr(cuda, "wheel_folders", lambda: [wheel])
     toolkit = cuda.Toolkit(tmp_path / "toolkit", "13.0.88")
-    (headers,), (libraries,) = cuda._complete(toolkit, tmp_path / "scratch")
+    (headers,) = cuda.library_headers(toolkit, tmp_path / "scratch")
+    (libraries,) = cuda.linkable_libraries(tmp_path / "scratch")
     assert [path.name for path in Path(headers).iterdir()] == ["cusparse.h"]
     assert (Path(libraries) / "libcusparse.so").resolve() == wheel / "lib/libcusparse.so.12"
     (toolkit.home / "include").mkdir(parents=True)
     (toolkit.home / "include/cusparse.h").touch()
-    assert cuda._complete(toolkit, tmp_path / "scratch")[0] == []
+    assert cuda.library_headers(toolkit, tmp_path / "scratch") == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tools.cuda import Toolkit, find_toolkit, wheel_folders
+from build_tools.cuda import Toolkit, find_toolkit, library_headers, wheel_folders
 from build_tools.cuda_gates.parse import (
     THIRD_PARTY,
     Code,
@@ -91,16 +91,20 @@ def _run(command: list[str], stdin: str | None = None) -> subprocess.CompletedPr
 
 def _measure_file(path: str, architectures: list[str], scratch: Path) -> list[Kernel]:
     source = ROOT / path
-    if "__global__" not in source.read_text():
-        return []  # calls of libraries, whose headers may be missing here
     folder = scratch / source.stem
     folder.mkdir()
+    includes = library_headers(_toolkit(), folder)
+    if "<cusparse.h>" in source.read_text() and not (
+        includes or (_toolkit().home / "include" / "cusparse.h").exists()
+    ):
+        return []  # a library's calls, no kernel of ours, and the library is not here
     numbers = [architecture.removeprefix("sm_") for architecture in architectures]
     targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
     # Compiled whole, for the host too, which finds errors of its own; the cubins are kept on the way.
     compiled = _run(
         [
-            str(_toolkit().home / "bin" / "nvcc"), "-c", *targets, *NVCC_FLAGS, "-keep",
+            str(_toolkit().home / "bin" / "nvcc"), "-c", *targets, *NVCC_FLAGS,
+            *[f"-I{include}" for include in includes], "-keep",
             "-keep-dir", str(folder), str(source), "-o", str(folder / "object.o"),
         ]
     )  # fmt: skip
