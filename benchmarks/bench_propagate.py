@@ -22,7 +22,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from benchmarks import devices, graphs, harness
+from benchmarks import graphs, harness
 from ltgnn.graph import BipartiteGraph
 from ltgnn.ops import propagate
 
@@ -199,7 +199,7 @@ def main() -> None:
         calls, runs=args.runs, device=args.device
     )
     copy = harness.copy_bandwidth(args.device)
-    gather = devices.gather_bandwidth(problem.x.numel() * 4, args.dim * 4, args.device)
+    gather = harness.gather_bandwidth(problem.x.numel() * 4, args.dim * 4, args.device)
     base = times["ltgnn fp32"]["median_ms"]
     print(f"{graph}, dim {args.dim}, {args.device}, {args.threads} threads; "
           f"copy {copy:.0f} GB/s, gather {gather:.0f} GB/s")  # fmt: skip

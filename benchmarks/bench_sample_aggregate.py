@@ -13,6 +13,7 @@ table of this size can be read here.
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from benchmarks import devices, graphs, harness
+from benchmarks import graphs, harness
 from ltgnn.graph import BipartiteGraph
 
 
@@ -121,7 +122,9 @@ class Problem:
         factor = self.degrees()[1] / counts.clamp(min=1) * self.row_scale[self.rows]
         values = torch.repeat_interleave(factor, counts) * self.col_scale[nodes[column]]
         size = (len(self.rows), len(nodes))
-        matrix = torch.sparse_csr_tensor(pointers, column, values, size, check_invariants=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch says that its CSR support is in beta
+            matrix = torch.sparse_csr_tensor(pointers, column, values, size, check_invariants=False)
         return matrix @ self.delta[nodes] + self.history_sum[self.rows]
 
     def indices64(self) -> Tensor:
@@ -149,7 +152,7 @@ class Problem:
         if self.device == "cpu" and find_spec("torch_sparse") is not None:
             import_module("torch_sparse")  # for its operators
             found["torch_sparse, sparse.mm"] = self.pyg
-        return {name: devices.synchronized(call, self.device) for name, call in found.items()}
+        return found
 
 
 def main() -> None:
@@ -173,11 +176,11 @@ def main() -> None:
     else:
         graph = graphs.graph_of(graphs.real(args.graph))
     problem = Problem(graph, bpr_targets(graph, args.batch), args.dim, args.fanout, args.device)
-    times = harness.alternate(problem.rivals(), runs=args.runs)
+    times = harness.alternate(problem.rivals(), runs=args.runs, device=args.device)
     targets = len(problem.rows)
     drawn = int(problem.degrees()[1].clamp(max=args.fanout).sum())
     moved = drawn * (args.dim * 4 + problem.indices.element_size() + 4) + targets * args.dim * 8
-    gather = devices.gather_bandwidth(problem.x.numel() * 4, args.dim * 4, args.device)
+    gather = harness.gather_bandwidth(problem.x.numel() * 4, args.dim * 4, args.device)
     floor, base = moved / gather / 1e6, times["ltgnn"]["median_ms"]
     print(f"{graph}, {targets} targets, {drawn} neighbours, dim {args.dim}, {args.device}, "
           f"{args.threads} threads; gather {gather:.0f} GB/s, floor {floor:.3f} ms")  # fmt: skip

@@ -79,22 +79,22 @@ def copy_bandwidth(device: str, runs: int = 10) -> float:
     return 2 * source.numel() * 4 / best / 1e6
 
 
-def gather_bandwidth(table_bytes: int, row_bytes: int = 256, runs: int = 5) -> float:
+def gather_bandwidth(
+    table_bytes: int, row_bytes: int = 256, device: str = "cpu", runs: int = 5
+) -> float:
     """GB/s at which torch reads random rows of a table of this size, with the threads now set.
 
     The roof of a sparse product whose dense operand has this size: `embedding_bag` in bags of 64 rows, with
     fp32 sums, so that almost nothing is written.
     """
-    dim = row_bytes // 4
-    table = torch.ones(max(1, table_bytes // row_bytes), dim)
-    index = torch.randint(len(table), (1 << 20,))
-    offsets = torch.arange(0, len(index), 64)
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        torch.nn.functional.embedding_bag(index, table, offsets, mode="sum")
-        seconds.append(time.perf_counter() - start)
-    return len(index) * row_bytes / min(seconds) / 1e9
+    table = torch.ones(max(1, table_bytes // row_bytes), row_bytes // 4, device=device)
+    rows = 1 << (22 if device.startswith("cuda") else 20)
+    index = torch.randint(len(table), (rows,), device=device)
+    offsets = torch.arange(0, rows, 64, device=device)
+    clock = _clock_of(device)
+    bag = torch.nn.functional.embedding_bag
+    best = min(clock(lambda: bag(index, table, offsets, mode="sum")) for _ in range(runs + 1))
+    return rows * row_bytes / best / 1e6
 
 
 def command() -> str:

@@ -1,5 +1,5 @@
-// Reads lines "<major> <minor> <registers> <static shared bytes> <dynamic shared bytes> <threads> <barriers>" and
-// prints for each how many warps of such a kernel a processor holds at once, by NVIDIA's own calculation.
+// Reads lines "<major> <minor> <registers> <static shared bytes> <dynamic shared bytes> <threads> <barriers>"
+// and prints for each how many warps of such a kernel a processor holds at once, by NVIDIA's own calculation.
 #include <cstddef>
 
 #include "cuda_occupancy.h"
@@ -8,8 +8,8 @@
 
 namespace {
 
-// A processor of each architecture, as cudaGetDeviceProperties reports it (CUDA C++ Programming Guide, table of
-// compute capabilities; A100, consumer Ampere, Ada, H100).
+// A processor of each architecture, as cudaGetDeviceProperties reports it (CUDA C++ Programming Guide, table
+// of compute capabilities; A100, consumer Ampere, Ada, H100).
 bool device(int major, int minor, cudaOccDeviceProp* prop) {
   const bool big = (major == 8 && minor == 0) || major == 9;
   if (!big && !(major == 8 && (minor == 6 || minor == 9))) return false;

@@ -1,6 +1,6 @@
 // A whole training step of LTGNN with BPR on CUDA. The mathematics is kernels/ltgnn_bpr_step.h.
 //
-// Five launches and those of the sort, none of which waits for the host, with sizes that follow from the
+// Four launches and those of the sort, none of which waits for the host, with sizes that follow from the
 // batch size alone; what changes from step to step is on the device. A CUDA graph holds them.
 //   1. begin    one thread per triple: its three entries (cuda/bpr.cuh). One thread takes the step's seed and
 //               Adam's constants from the counter, and counts: it is the counter's only reader.
@@ -16,7 +16,7 @@
 // The same bits on every run: no atomics, every sum in a fixed order.
 //
 // Bytes: kernels/ltgnn_bpr_step.h, and the sort's 48 a triple and pass. At dim 64 fp32, fanout 15, B = 2048
-// on an H100: 47 MB at most, 16 us at 3.0 TB/s, less where tables fit the 50 MB second-level cache; the ten
+// on an H100: 45 MB at most, 15 us at 3.0 TB/s, less where tables fit the 50 MB second-level cache; the ten
 // or so launches of a graph take about as long. Known limits: as cuda/bpr.cu and cuda/ltgnn_step.cu. Three
 // groups are started for each triple though heads are fewer.
 #include "core/dispatch.h"

@@ -10,9 +10,10 @@
 // follow from it live on the device, and no size depends on how often a row occurs: a CUDA graph can hold
 // the step.
 //
-// Bytes per distinct row, tables of 4-byte elements: forward (fanout + 3) dim * 4 + fanout * 8 (fanout dim *
-// 4 more with G, and 5 dim * 4 to store z and delta), outputs for the loss about 4 dim * 4, update 8 dim * 4.
-// At dim 64, fanout 15, one hop: 7.7 KB a row; 2048 triples are at most 6144 rows, 47 MB.
+// Bytes, in rows of dim elements: each distinct row gathers its picked neighbours (and their indices and
+// scales; twice the rows with G), reads e0 and history_sum and writes out: fanout + 3; 6 more to store z and
+// delta. Update: 6 for Adam, 2 for delta in one hop, 3 for h and G. Loss: 7 rows of out for each triple. At
+// dim 64 fp32, fanout 15, one hop, 3 distinct rows a triple: 7.4 KB a row, 45 MB for 2048 triples.
 #pragma once
 
 #include <cstdint>

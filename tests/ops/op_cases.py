@@ -15,7 +15,7 @@ from ops import op_inputs as inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
-from ltgnn.ops import reference, reference_push, reference_step
+from ltgnn.ops import reference, reference_push, reference_rank, reference_step
 
 FLOATS = (torch.float32, torch.float64)
 FLOATS_AND_16_BITS = (*FLOATS, torch.bfloat16, torch.float16)
@@ -140,7 +140,7 @@ CASES = (
         "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
     ),
-    OpCase("pair_scores", inputs.pair_scores_inputs, reference.pair_scores, graphs=_EVERY),
-    OpCase("topk", inputs.topk_inputs, reference.topk, graphs=_EVERY),
+    OpCase("pair_scores", inputs.pair_scores_inputs, reference_rank.pair_scores, graphs=_EVERY),
+    OpCase("topk", inputs.topk_inputs, reference_rank.topk, graphs=_EVERY),
 )  # fmt: skip
 BY_NAME = {case.name: case for case in CASES}

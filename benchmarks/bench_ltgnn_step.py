@@ -1,0 +1,177 @@
+"""A training step of LTGNN with BPR: its parts one after another, fused, and as a CUDA graph.
+
+    python -m benchmarks.bench_ltgnn_step --graph gowalla --threads 2 --json FILE
+    python -m benchmarks.bench_ltgnn_step --graph synthetic --device cuda
+
+`parts` sorts out the batch's distinct nodes with torch and calls `ltgnn_forward_`, `bpr_loss` and `ltgnn_update_`;
+`fused` is `ltgnn_bpr_step_`, and `captured` (cuda) the same replayed from a CUDA graph. Each figure is the mean
+over `--steps` steps on different batches, with one wait for the device at their end; drawing the batches is not in
+it. The floor is the time that the bytes of kernels/ltgnn_bpr_step.h take at the rate at which random rows of a
+table of this size can be read here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from benchmarks import graphs, harness
+from ltgnn.graph import BipartiteGraph
+from ltgnn.models import LTGNN, Batch, CapturedStep, create
+from ltgnn.ops import LtgnnTables, bpr_loss, ltgnn_forward_, ltgnn_update_, mix_seed
+from ltgnn.training import PairSampler
+
+DEPTHS = {
+    "one_hop": {},
+    "fixed_point": {"depth": "fixed_point", "gradient_memory": True, "self_loops": True, "c0": 0.2},
+}
+
+
+class Parts:
+    """The step as three operators and what torch has to do between them."""
+
+    def __init__(self, model: LTGNN) -> None:
+        self.model = model
+        self.tables = LtgnnTables(
+            model.e0.data, model.adam_m, model.adam_v, model.delta, model.history_sum, model.z, model.g
+        )  # fmt: skip
+        self.steps = 0
+
+    def __call__(self, batch: Batch) -> Tensor:
+        model, c = self.model, self.model.config
+        assert batch.negatives is not None
+        offset = model.graph.num_users
+        rows, positions, counts = torch.unique(
+            torch.cat([batch.users, batch.items + offset, batch.negatives + offset]),
+            return_inverse=True, return_counts=True,
+        )  # fmt: skip
+        out, h = ltgnn_forward_(
+            model.graph, self.tables, rows, alpha=c.alpha, c0=c.c0, fanout=c.fanout,
+            seed=mix_seed(0, self.steps), self_loops=c.self_loops,
+        )  # fmt: skip
+        out.requires_grad_()
+        loss = bpr_loss(out, *positions.view(3, -1))
+        (grad,) = torch.autograd.grad(loss, out)
+        self.steps += 1
+        ltgnn_update_(
+            self.tables, rows, grad, h, alpha=c.alpha, c0=c.c0, step=self.steps, lr=c.lr,
+            l2=counts.to(out.dtype) * (c.l2 / len(batch.users)),
+        )  # fmt: skip
+        return loss.detach()
+
+
+def bytes_of_a_step(model: LTGNN, batch: Batch) -> int:
+    """What a step on this batch has to move; see csrc/kernels/ltgnn_bpr_step.h."""
+    assert batch.negatives is not None
+    offset, c, graph = model.graph.num_users, model.config, model.graph
+    rows = torch.cat([batch.users, batch.items + offset, batch.negatives + offset]).unique()
+    drawn = int(graph.degrees[rows].clamp(max=c.fanout).sum())
+    row = c.dim * model.e0.element_size()
+    deep, memory = model.z is not None, model.g is not None
+    gathered = drawn * (row * (1 + memory) + graph.indices.element_size() + 4)
+    whole_rows = 3 + 6 * deep + 6 + 2 * (not deep) + 3 * memory
+    return gathered + len(rows) * row * whole_rows + 7 * len(batch.users) * row
+
+
+def rivals_of(
+    graph: BipartiteGraph, batches: list[Batch], settings: dict[str, object], device: str
+) -> dict[str, Callable[[], object]]:
+    """Each way, on a model of its own; a call takes all batches. They must agree first."""
+
+    def make() -> LTGNN:
+        model = create("ltgnn", graph, loss="bpr", **settings)
+        assert isinstance(model, LTGNN)
+        return model
+
+    size = len(batches[0].users)
+    models = [make() for _ in range(3 if device == "cuda" else 2)]
+    steps: dict[str, Callable[[Batch], Tensor]] = {
+        "parts": Parts(models[0]),
+        "fused": CapturedStep(models[1], 1 << 40, seed=0),  # no batch is so large: never captured
+    }
+    if device == "cuda":
+        steps["captured"] = CapturedStep(models[2], size, seed=0)
+    for batch in batches[:3]:
+        losses = [step(batch).clone() for step in steps.values()]
+        for loss in losses[1:]:
+            torch.testing.assert_close(loss, losses[0], rtol=1e-5, atol=1e-6)
+    for model in models[1:]:
+        torch.testing.assert_close(model.e0, models[0].e0, rtol=1e-3, atol=1e-4)
+
+    def all_steps(step: Callable[[Batch], Tensor]) -> Callable[[], object]:
+        def run() -> None:
+            for batch in batches:
+                step(batch)
+
+        return run
+
+    return {name: all_steps(step) for name, step in steps.items()}
+
+
+def main() -> None:
+    """Time the rivals and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--graph", choices=["gowalla", "amazon-cds", "synthetic", "small"], default="gowalla"
+    )
+    parser.add_argument("--edges", type=int, default=20_000_000, help="of the synthetic graph")
+    parser.add_argument("--depth", choices=list(DEPTHS), default="one_hop")
+    parser.add_argument("--batch", type=int, default=2048, help="triples")
+    parser.add_argument("--fanout", type=int, default=15)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=20, help="in one measurement")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.graph in ("synthetic", "small"):
+        graph = graphs.zipf(args.edges if args.graph == "synthetic" else 100_000)
+    else:
+        graph = graphs.graph_of(graphs.real(args.graph))
+    graph = graph.to(args.device)
+    sampler = PairSampler(
+        graph, batch_size=args.batch, negatives=True, sampling="interactions", seed=0
+    )
+    full = (batch for batch in sampler.epoch(1) if len(batch.users) == args.batch)
+    batches = list(islice(full, args.steps))
+    if not batches:
+        raise SystemExit(f"no batch of {args.batch} pairs in {graph}")
+    settings = {"dim": args.dim, "fanout": args.fanout, **DEPTHS[args.depth]}
+    times = harness.alternate(
+        rivals_of(graph, batches, settings, args.device), runs=args.runs, device=args.device
+    )
+    model = create("ltgnn", graph, loss="bpr", **settings)
+    assert isinstance(model, LTGNN)
+    moved = sum(bytes_of_a_step(model, batch) for batch in batches) / len(batches)
+    table_bytes = model.e0.numel() * model.e0.element_size()
+    gather = harness.gather_bandwidth(table_bytes, args.dim * 4, args.device)
+    floor, epoch = moved / gather / 1e3, sampler.batches_per_epoch
+    print(f"{graph}, {args.depth}, {args.batch} triples, fanout {args.fanout}, dim {args.dim}, {args.device}, "
+          f"{args.threads} threads; {moved / 1e6:.1f} MB a step, gather {gather:.0f} GB/s, "
+          f"floor {floor:.0f} us")  # fmt: skip
+    print(f"{'':<10}{'us a step':>11}{'min us':>9}{'s an epoch':>12}{'x floor':>9}{'x fused':>9}")
+    base = times["fused"]["median_ms"]
+    for name, row in times.items():
+        row["us_a_step"] = row["median_ms"] * 1e3 / len(batches)
+        row["min_us_a_step"] = row["min_ms"] * 1e3 / len(batches)
+        row["seconds_an_epoch"] = row["us_a_step"] * epoch / 1e6
+        row["times_floor"] = row["us_a_step"] / floor
+        row["times_fused"] = row["median_ms"] / base
+        print(f"{name:<10}{row['us_a_step']:>11.1f}{row['min_us_a_step']:>9.1f}{row['seconds_an_epoch']:>12.3f}"
+              f"{row['times_floor']:>9.1f}{row['times_fused']:>9.2f}")  # fmt: skip
+    harness.write(args.json, {
+        "graph": args.graph, "num_nodes": graph.num_nodes, "num_edges": graph.num_edges,
+        "depth": args.depth, "batch": args.batch, "steps": len(batches), "fanout": args.fanout,
+        "dim": args.dim, "device": args.device, "threads": args.threads, "bytes_a_step": moved,
+        "gather_gb_per_s": gather, "floor_us": floor, "times": times,
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
