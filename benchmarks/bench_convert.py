@@ -97,6 +97,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for input, scratch and store; none: a new one")
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         folder = options.folder or Path(temporary)
         source = folder / f"edges-{options.edges}.{options.format}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -228,8 +229,6 @@ def test_info_of_an_empty_store(tmp_path, capsys):
 
 
 def test_info_without_matplotlib_names_the_extra(data_folder, tmp_path, capsys, monkeypatch):
-    import importlib
-
     assert main(["convert", str(data_folder), str(tmp_path / "s")]) == 0
     true_import = importlib.import_module
 

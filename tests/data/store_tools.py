@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ltgnn.data import BlockStore
 from ltgnn.data.block_store import ArraySource, layout, write_blocks
 
 META = {"name": "tiny", "split": "given", "num_users": 3, "num_items": 4}
@@ -56,6 +57,14 @@ def wide(path: Path, num_edges: int = 20_000, block_bytes: int = 4096) -> Path:
         block_bytes=block_bytes,
     )  # fmt: skip
     return path
+
+
+def use(path: Path) -> None:
+    """Everything a user does with a store."""
+    with BlockStore(path) as store:
+        store.dataset()
+        store.csr("train", "item", mapped=True)
+        store.verify()
 
 
 def forge(data: bytes, change: Any) -> bytes:
