@@ -68,7 +68,8 @@ def test_same_bits_for_any_number_of_threads(
 def embedded(tensor: Tensor) -> Tensor:
     """The same values in the middle of a larger tensor: row stride above dim, storage offset."""
     rows, dim = tensor.shape
-    outer = torch.full((rows + 2, dim + 3), torch.nan, dtype=tensor.dtype)
+    strange = torch.nan if tensor.is_floating_point() else -9
+    outer = torch.full((rows + 2, dim + 3), strange, dtype=tensor.dtype)
     outer[1:-1, 2:-1] = tensor
     return outer[1:-1, 2:-1]
 
