@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import subprocess
 import sys
 import time
@@ -40,9 +41,9 @@ def final_state(run):
 @pytest.mark.slow
 def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    start = time.monotonic()
     subprocess.run([*COMMAND, *SETTINGS, "--out", str(whole)], check=True, capture_output=True)
-    duration = time.monotonic() - start
+    records = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    epoch = statistics.median(record["seconds"] for record in records)
 
     rng = random.Random(time.time_ns())
     killed, moments = 0, []
@@ -50,14 +51,14 @@ def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
     while killed < KILLS:
         process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL)  # fmt: skip
-        # From the moment that the run exists: before that there is nothing to resume. A start takes seconds,
-        # so moments are drawn within what a tenth of the training takes beyond it.
+        # From the moment that the run exists: before that there is nothing to resume. Then some time within the
+        # epoch that begins with the next line of the log, so that ten kills fit into the run on any machine.
         while not (broken / "config.json").exists() and process.poll() is None:
             time.sleep(0.01)
         epochs = logged(broken) if killed else 0
         while killed and process.poll() is None and logged(broken) <= epochs:
             time.sleep(0.002)
-        moment = rng.uniform(0.0, duration / 40)
+        moment = rng.uniform(0.0, epoch)
         moments.append(round(moment, 4))
         time.sleep(moment)
         if process.poll() is not None:
@@ -66,7 +67,7 @@ def test_killed_ten_times_it_ends_with_the_same_bits(tmp_path):
         process.wait()
         killed += 1
         arguments = ["--resume", str(broken), "--threads", "1", "--progress", "false"]
-    print(f"{killed} kills, {moments} seconds after a new epoch, of {duration:.1f} s")
+    print(f"{killed} kills, {moments} seconds after a new epoch, epochs of {epoch:.3f} s")
     assert killed == KILLS, "the run ended before it could be killed so often"
     subprocess.run([*COMMAND, *arguments], check=True, capture_output=True)
     assert final_state(broken) == final_state(whole)
