@@ -17,7 +17,8 @@ void Engine::suspend(Thread::State state, const Place& place) {
 void Engine::block_barrier(const Place& place) {
   Thread* self = running_;
   self->exchange = nullptr;
-  release(&waiting_at_barrier_);
+  char* const tag = &barrier_tags_[barrier_turn_ % 2];
+  release(tag);
   release(&end_tag_);  // it may be abandoned here
   if (++waiting_at_barrier_ == num_threads_) {
     self->state = Thread::State::kBlockBarrier;
@@ -28,6 +29,7 @@ void Engine::block_barrier(const Place& place) {
         fail("divergent barrier: " + describe(*self) + ", but " + describe(other));
     }
     waiting_at_barrier_ = 0;
+    ++barrier_turn_;
     ready_.clear();
     for (unsigned i = 0; i < num_threads_; ++i) {
       threads_[i]->state = Thread::State::kReady;
@@ -37,7 +39,7 @@ void Engine::block_barrier(const Place& place) {
   } else {
     suspend(Thread::State::kBlockBarrier, place);
   }
-  acquire(&waiting_at_barrier_);
+  acquire(tag);
 }
 
 void Engine::collective(Exchange& exchange, const Place& place) {
@@ -46,7 +48,7 @@ void Engine::collective(Exchange& exchange, const Place& place) {
   self->exchange = &exchange;
   self->place = place;
   self->state = Thread::State::kWarpCollective;
-  release(&threads_[warp]->exchange);
+  release(&self->brought[++self->turn % Thread::kTags]);
   release(&end_tag_);
   bool all = true;
   if (!(exchange.mask & own)) fail("a lane outside its own mask: " + describe(*self));
@@ -72,7 +74,7 @@ void Engine::collective(Exchange& exchange, const Place& place) {
   if (all && !failed_) complete(warp, exchange.mask);
   Fiber::switch_to(self->fiber, scheduler_);
   self->exchange = nullptr;
-  acquire(&threads_[warp]->exchange);
+  acquire(self->taken);
 }
 
 // All lanes of the mask have brought their part: give each its result and let them go on.
@@ -110,9 +112,15 @@ void Engine::complete(unsigned warp, unsigned mask) {
         if ((mask >> j & 1u) && part(j).value == own.value) own.result |= uint64_t{1} << j;
     }
   }
+  void* const handed = &running_->handed[running_->turn % Thread::kTags];
+  for (unsigned i = 0; i < kWarp; ++i)
+    if (mask >> i & 1u) acquire(&threads_[warp + i]->brought[threads_[warp + i]->turn % Thread::kTags]);
+  release(handed);
   for (unsigned i = 0; i < kWarp; ++i) {
     if (!(mask >> i & 1u)) continue;
-    threads_[warp + i]->state = Thread::State::kReady;
+    Thread& thread = *threads_[warp + i];
+    thread.taken = handed;
+    thread.state = Thread::State::kReady;
     ready_.push_back(warp + i);
   }
 }

@@ -21,6 +21,13 @@ struct Thread {
   enum class State { kReady, kWarpCollective, kBlockBarrier, kDone } state = State::kReady;
   Exchange* exchange = nullptr;
   Place place;
+  // ThreadSanitizer: what this thread brings to a collective, and, where it comes last, what it hands to all
+  // others there; one of each for the last few. A tag used for ever would also hand over what a thread did
+  // afterwards, before a slower one went on.
+  static constexpr unsigned kTags = 8;
+  char brought[kTags] = {}, handed[kTags] = {};
+  unsigned turn = 0;
+  void* taken = nullptr;
 };
 
 class Engine {
@@ -50,6 +57,8 @@ class Engine {
   unsigned num_threads_ = 0;
   std::vector<unsigned> ready_;
   unsigned waiting_at_barrier_ = 0, done_ = 0;
+  unsigned barrier_turn_ = 0;
+  char barrier_tags_[2] = {};  // of this barrier and the one before
   Thread* running_ = nullptr;
   Fiber scheduler_;
   const std::function<void()>* body_ = nullptr;
