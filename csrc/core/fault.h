@@ -1,5 +1,6 @@
 // What a CUDA kernel found wrong in its input, written where the host can read it without waiting for the
-// device. One record serves all launches: the first fault is kept until it has been raised (ops/faults.h).
+// device. One record serves all launches: the first fault is kept until it has been raised
+// (ops/cuda_launch.h).
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,7 @@ struct Launch {
   void* scratch(size_t bytes) const { return allocate(owner, bytes); }
 };
 
-// The record to report to (ops/faults.h reads it).
+// The record to report to (ops/cuda_launch.h reads it).
 FaultRecord* fault_record();
 // Waits for the stream, unless it is being captured into a CUDA graph.
 void synchronize(void* stream);
