@@ -40,10 +40,12 @@ cusparseHandle_t handle_for_current_device() {
   return handles[slot];
 }
 
-using SparseMatrix =
-    std::unique_ptr<const cusparseSpMatDescr, decltype([](auto* p) { cusparseDestroySpMat(p); })>;
-using DenseMatrix =
-    std::unique_ptr<const cusparseDnMatDescr, decltype([](auto* p) { cusparseDestroyDnMat(p); })>;
+struct Destroy {
+  void operator()(const cusparseSpMatDescr* matrix) const { cusparseDestroySpMat(matrix); }
+  void operator()(const cusparseDnMatDescr* matrix) const { cusparseDestroyDnMat(matrix); }
+};
+using SparseMatrix = std::unique_ptr<const cusparseSpMatDescr, Destroy>;
+using DenseMatrix = std::unique_ptr<const cusparseDnMatDescr, Destroy>;
 
 cudaDataType data_type(DType type) {
   switch (type) {
