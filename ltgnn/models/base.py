@@ -22,6 +22,7 @@ class ModelConfig:
         loss: 'softmax' (in-batch softmax on cosines) or 'bpr' (one sampled negative).
         tau: temperature of the softmax loss.
         exponent: weight of its logarithm (1: plain; else the bilateral form).
+        allow_bf16: let that loss round its factors to bfloat16 where the machine multiplies those faster.
         lr: Adam's learning rate.
         l2: weight of the L2 term `l2 / 2 * |e0_r|^2 / batch` of each occurrence of a row in a batch.
         init: 'xavier' (uniform) or 'normal' (standard deviation 0.1).
@@ -31,6 +32,7 @@ class ModelConfig:
     loss: Literal["softmax", "bpr"] = "softmax"
     tau: float = 0.12
     exponent: float = 0.84
+    allow_bf16: bool = True
     lr: float = 1e-3
     l2: float = 1e-5
     init: Literal["xavier", "normal"] = "xavier"
@@ -148,6 +150,7 @@ class Recommender(nn.Module, ABC):
         return loss_and_grad(
             out, positions[0], positions[1], negatives,
             tau=self.config.tau, exponent=self.config.exponent,
+            allow_bf16=self.config.allow_bf16,
         )  # fmt: skip
 
     def _next_step(self, batch: Batch) -> tuple[int, float]:
