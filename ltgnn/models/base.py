@@ -37,9 +37,14 @@ class ModelConfig:
     l2: float = 1e-5
     init: Literal["xavier", "normal"] = "xavier"
 
+    losses: ClassVar[tuple[str, ...]] = (
+        "softmax",
+        "bpr",
+    )  # those that the model can be trained with
+
     def __post_init__(self) -> None:
         self._require("dim", self.dim >= 1, "at least 1")
-        self._require("loss", self.loss in ("softmax", "bpr"), "'softmax' or 'bpr'")
+        self._require("loss", self.loss in self.losses, " or ".join(map(repr, self.losses)))
         self._require("tau", self.tau > 0, "positive")
         self._require("lr", self.lr >= 0, "not negative")
         self._require("l2", self.l2 >= 0, "not negative")
