@@ -30,7 +30,8 @@ INT32_MAX, INT64_MIN, INT64_MAX = 2**31 - 1, -(2**63), 2**63 - 1
 # to the caller (sorted, distinct, in range); the answer must then still be a possible item number.
 TRUSTED_LISTS = {"negative_sample", "topk"}
 SAMPLERS = {
-    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_bpr_step_", "push_",
+    "sample_aggregate", "sample_neighbors", "negative_sample", "epoch_pairs", "ltgnn_forward_",
+    "ltgnn_bpr_step_", "push_",
 }  # fmt: skip
 DISTINCT_ROWS = {"ltgnn_forward_", "ltgnn_update_", "adam_"}  # else the result is left open
 
