@@ -241,7 +241,7 @@ def run(name: str, seed: int, calls: int, log: str) -> dict[str, Any]:
              for full in (True, False)]  # fmt: skip
     for base in bases if case.name in SAMPLERS else []:  # the twin is slow: few rows will do
         lists = ("rows", "users", "items", "negatives")
-        base.update({ids: base[ids][:15] for ids in lists if ids in base})
+        base.update({ids: base[ids][:15] for ids in lists if base.get(ids) is not None})
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []
     with open(log, "r+b", buffering=0) as last:
