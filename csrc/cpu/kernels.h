@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
+#include "kernels/epoch_pairs.h"
 #include "kernels/losses.h"
 #include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
@@ -29,6 +30,7 @@ struct CpuKernels {
   int64_t (*sample_aggregate)(const SampleAggregateParams&, const Parallel&);
   int64_t (*sample_neighbors)(const SampleNeighborsParams&, const Parallel&);
   int64_t (*negative_sample)(const NegativeSampleParams&, const Parallel&);
+  int64_t (*epoch_pairs)(const EpochPairsParams&, const Parallel&);
   int64_t (*ltgnn_forward)(const LtgnnForwardParams&, const Parallel&);
   int64_t (*ltgnn_update)(const LtgnnUpdateParams&, const Parallel&);
   int64_t (*ltgnn_bpr_step)(const LtgnnBprStepParams&, const Parallel&);
