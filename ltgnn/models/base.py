@@ -139,7 +139,10 @@ class Recommender(nn.Module, ABC):
         rows, positions, counts = torch.unique(
             torch.cat(parts), return_inverse=True, return_counts=True
         )
-        l2 = counts.to(self.e0.dtype) * (self.config.l2 / max(1, len(batch.users)))
+        # Sums of bfloat16 tables are float32.
+        l2 = counts.to(torch.promote_types(self.e0.dtype, torch.float32)) * (
+            self.config.l2 / max(1, len(batch.users))
+        )
         return rows, positions.view(len(parts), -1), l2
 
     def _loss_and_grad(self, out: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models.base import Batch, ModelConfig, Recommender
@@ -40,6 +40,9 @@ class LTGNNConfig(ModelConfig):
             steps until nothing moves by more than tol); one hop is always computed exactly.
         sweeps, tol: their number, and that bound.
         start_sweeps: exact steps that make the first Z.
+        table_dtype: how tables are stored: 'float32'; 'bfloat16', which takes half the memory; or 'mixed': the
+            embeddings e0 in float32 and all other tables in bfloat16. Sums are float32, and bfloat16 is rounded
+            stochastically where training writes it.
         faithful: do as the authors' code does where it departs from the equations: stored gradients are scaled by
             1 - c0, and Adam also moves sampled neighbours that have no gradient.
     """
@@ -57,6 +60,7 @@ class LTGNNConfig(ModelConfig):
     sweeps: int = 3
     tol: float = 1e-5
     start_sweeps: int = 7
+    table_dtype: Literal["float32", "mixed", "bfloat16"] = "float32"
     faithful: bool = False
 
     def __post_init__(self) -> None:
@@ -79,10 +83,20 @@ class LTGNNConfig(ModelConfig):
             "'sweeps', 'stored' or 'solve'",
         )
         self._require(
+            "table_dtype",
+            self.table_dtype in ("float32", "mixed", "bfloat16"),
+            "'float32', 'mixed' or 'bfloat16'",
+        )
+        self._require(
             "faithful",
             not self.faithful or (self.depth == "fixed_point" and self.gradient_memory),
             "False unless depth is 'fixed_point' and gradient_memory is on",
         )
+
+
+def _exact(table: Tensor) -> Tensor:
+    """A table as its sums are held: float32 for bfloat16."""
+    return table.to(torch.promote_types(table.dtype, torch.float32))
 
 
 class LTGNN(Recommender):
@@ -104,20 +118,32 @@ class LTGNN(Recommender):
     def __init__(self, graph: BipartiteGraph, config: LTGNNConfig, *, seed: int = 0) -> None:
         super().__init__(graph, config, seed=seed)
         deep = config.depth == "fixed_point"
-        e0 = self.e0.detach()
+        exact = self.e0.detach()  # float32
         adjusted = config.c1 > 0 or config.c2 > 0
-        self.register_buffer("z", self._sweep(e0, config.start_sweeps) if deep else None)
-        self.register_buffer("g", torch.zeros_like(e0) if config.gradient_memory else None)
-        self.register_buffer("delta", torch.zeros_like(e0))
-        self.register_buffer("history_sum", torch.empty_like(e0))
-        self.register_buffer("adjustment", torch.empty_like(e0) if adjusted else None)
+        stored = torch.float32 if config.table_dtype == "float32" else torch.bfloat16
+        if stored != torch.float32:
+            self.adam_m, self.adam_v = self.adam_m.to(stored), self.adam_v.to(stored)
+        if config.table_dtype == "bfloat16":
+            self.e0 = nn.Parameter(exact.to(stored), requires_grad=False)
+            exact = _exact(self.e0.detach())
+        z = self._sweep(exact, config.start_sweeps).to(stored) if deep else None
+        self.register_buffer("z", z)
+        table = torch.zeros_like(exact, dtype=stored)
+        self.register_buffer("g", torch.zeros_like(table) if config.gradient_memory else None)
+        self.register_buffer("delta", torch.zeros_like(table))
+        self.register_buffer("history_sum", table)
+        self.register_buffer("adjustment", torch.zeros_like(exact) if adjusted else None)
         self.refresh()
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Make the history exact: history <- source, so delta <- 0, and history_sum <- A source."""
         source = self.e0 if self.z is None else self.z
-        propagate(self.graph, source, self_loops=self.config.self_loops, out=self.history_sum)
+        loops = self.config.self_loops
+        if source.dtype == self.history_sum.dtype:
+            propagate(self.graph, source, self_loops=loops, out=self.history_sum)
+        else:
+            self.history_sum.copy_(propagate(self.graph, source, self_loops=loops))
         self.delta.zero_()
         if self.adjustment is not None:
             self.adjustment.copy_(self._adjustment())
@@ -191,17 +217,17 @@ class LTGNN(Recommender):
 
     @torch.no_grad()
     def node_embeddings(self) -> Tensor:
-        """Adjusted outputs of the inference that the config chose."""
+        """Adjusted outputs of the inference that the config chose, in float32."""
         c = self.config
-        e0 = self.e0.detach()
+        e0 = _exact(self.e0.detach())
         if self.z is None:
             z = self._sweep(e0, 1)
         elif c.inference == "stored":
-            z = self.z
+            z = _exact(self.z)
         elif c.inference == "sweeps":
             z = self._sweep(e0, c.sweeps)
         else:
-            z = self._solve(self.z)
+            z = self._solve(_exact(self.z))
         rest = 1 - c.c0 - c.c1 - c.c2
         if rest == 1:
             return z
@@ -216,10 +242,11 @@ class LTGNN(Recommender):
         )
 
     def _sweep(self, z: Tensor, times: int) -> Tensor:
-        """Exact steps of the fixed point, from z."""
+        """Exact steps of the fixed point, from z, in float32."""
+        e0 = _exact(self.e0.detach())
         for _ in range(times):
             z = propagate(
-                self.graph, z, x0=self.e0.detach(), alpha=self.config.alpha,
+                self.graph, z, x0=e0, alpha=self.config.alpha,
                 self_loops=self.config.self_loops,
             )  # fmt: skip
         return z
@@ -242,7 +269,7 @@ class LTGNN(Recommender):
     def _adjustment(self) -> Tensor:
         """c1 A E0 + c2 zinf; zinf = q q' E0, q the unit vector along the square roots of the degrees."""
         c = self.config
-        e0 = self.e0.detach()
+        e0 = _exact(self.e0.detach())
         result = torch.zeros_like(e0)
         if c.c1:
             result += c.c1 * propagate(self.graph, e0, self_loops=c.self_loops)
@@ -257,5 +284,5 @@ class LTGNN(Recommender):
         sampled = sample_neighbors(self.graph, rows, fanout=self.config.fanout, seed=seed)
         others = torch.unique(sampled[sampled >= 0])
         others = others[~torch.isin(others, rows)]
-        zeros = self.e0.new_zeros((len(others), self.config.dim))
+        zeros = torch.zeros(len(others), self.config.dim, device=others.device)
         adam_(self.e0, self.adam_m, self.adam_v, zeros, rows=others, step=step, lr=lr)
