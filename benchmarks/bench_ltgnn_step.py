@@ -124,7 +124,9 @@ def main() -> None:
     )
     parser.add_argument("--edges", type=int, default=20_000_000, help="of the synthetic graph")
     parser.add_argument("--depth", choices=list(DEPTHS), default="one_hop")
-    parser.add_argument("--table_dtype", choices=["float32", "mixed", "bfloat16"], default="float32")
+    parser.add_argument(
+        "--table_dtype", choices=["float32", "mixed", "bfloat16"], default="float32"
+    )
     parser.add_argument("--batch", type=int, default=2048, help="triples")
     parser.add_argument("--fanout", type=int, default=15)
     parser.add_argument("--dim", type=int, default=64)
