@@ -176,7 +176,8 @@ def main() -> None:
               f"{row['times_floor']:>9.1f}{row['times_fused']:>9.2f}")  # fmt: skip
     harness.write(args.json, {
         "graph": args.graph, "num_nodes": graph.num_nodes, "num_edges": graph.num_edges,
-        "depth": args.depth, "table_dtype": args.table_dtype, "batch": args.batch, "steps": len(batches), "fanout": args.fanout,
+        "depth": args.depth, "table_dtype": args.table_dtype,
+        "batch": args.batch, "steps": len(batches), "fanout": args.fanout,
         "dim": args.dim, "device": args.device, "threads": args.threads, "bytes_a_step": moved,
         "gather_gb_per_s": gather, "floor_us": floor, "times": times,
     })  # fmt: skip

@@ -75,7 +75,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class TableCounts:
-    """Tables [num_nodes, dim] of a model, whose number times their size is nearly all of its memory.
+    """Tables [num_nodes, dim] of a model, in sizes of a float32 table: nearly all of its memory.
 
     Attributes:
         kept: as long as the model lives, in its storage.
