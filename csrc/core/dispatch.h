@@ -24,14 +24,13 @@ auto dispatch_float(DType type, const Body& body) {
   return type == DType::kFloat64 ? body(TypeTag<double>{}) : body(TypeTag<float>{});
 }
 
-// Calls body(TypeTag<E>, TypeTag<M>) for the types of an embedding table and of the tables that follow it:
-// the same, or float and BFloat16.
+// Calls body(TypeTag<E>, TypeTag<M>) for what an embedding table and the tables beside it hold: both `type`,
+// which is not float16, or, where `mixed`, float and BFloat16.
 template <class Body>
-auto dispatch_tables(DType embeddings, DType others, const Body& body) {
-  if (others == DType::kBFloat16 && embeddings == DType::kFloat32)
-    return body(TypeTag<float>{}, TypeTag<BFloat16>{});
-  if (others == DType::kBFloat16) return body(TypeTag<BFloat16>{}, TypeTag<BFloat16>{});
-  return dispatch_float(others, [&](auto type) { return body(type, type); });
+auto dispatch_tables(DType type, bool mixed, const Body& body) {
+  if (mixed) return body(TypeTag<float>{}, TypeTag<BFloat16>{});
+  if (type == DType::kBFloat16) return body(TypeTag<BFloat16>{}, TypeTag<BFloat16>{});
+  return dispatch_float(type, [&](auto same) { return body(same, same); });
 }
 
 // Calls body(TypeTag<T>) for float, double, BFloat16 or Float16.

@@ -46,7 +46,7 @@ LTGNN_HD void adam_row(const AdamParams& p, const AdamScalars<Acc>& scalars, int
 }
 
 inline int64_t adam(const AdamParams& p, const Parallel& parallel) {
-  return dispatch_tables(p.type, p.moments_type, [&](auto embeddings, auto moments) {
+  return dispatch_tables(p.type, p.mixed, [&](auto embeddings, auto moments) {
     using E = typename decltype(embeddings)::type;
     using M = typename decltype(moments)::type;
     using Acc = typename AccumulatorOf<E>::type;

@@ -149,7 +149,7 @@ int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel)
 inline int64_t ltgnn_bpr_step(const LtgnnBprStepParams& p, const Parallel& parallel) {
   const int64_t bad = first_bad_triple(p);
   if (bad >= 0) return bad;
-  return dispatch_tables(p.update.adam.type, p.forward.sample.type, [&](auto embeddings, auto others) {
+  return dispatch_tables(p.update.adam.type, p.update.adam.mixed, [&](auto embeddings, auto others) {
     return ltgnn_bpr_step_of<typename decltype(embeddings)::type, typename decltype(others)::type>(p,
                                                                                                    parallel);
   });

@@ -49,7 +49,7 @@ void remember_row(const LtgnnForwardParams& p, int64_t k) {
 }
 
 inline int64_t ltgnn_forward(const LtgnnForwardParams& p, const Parallel& parallel) {
-  return dispatch_tables(p.e0_type, p.sample.type, [&](auto embeddings, auto others) {
+  return dispatch_tables(p.sample.type, p.mixed, [&](auto embeddings, auto others) {
     using M = typename decltype(others)::type;
     const int64_t fault = ltgnn_forward_rows<typename decltype(embeddings)::type, M>(p, parallel);
     if (fault >= 0 || !p.z) return fault;
@@ -79,7 +79,7 @@ void ltgnn_update_row(const LtgnnUpdateParams& p, const ImplicitGradient<Acc>& i
 }
 
 inline int64_t ltgnn_update(const LtgnnUpdateParams& p, const Parallel& parallel) {
-  return dispatch_tables(p.adam.type, p.adam.moments_type, [&](auto embeddings, auto others) {
+  return dispatch_tables(p.adam.type, p.adam.mixed, [&](auto embeddings, auto others) {
     using E = typename decltype(embeddings)::type;
     using M = typename decltype(others)::type;
     using Acc = typename AccumulatorOf<E>::type;

@@ -44,7 +44,7 @@ void start(const AdamParams& p, const Launch& at) {
 }  // namespace
 
 void adam(const AdamParams& p, const Launch& at) {
-  dispatch_tables(p.type, p.moments_type, [&](auto embeddings, auto moments) {
+  dispatch_tables(p.type, p.mixed, [&](auto embeddings, auto moments) {
     using E = typename decltype(embeddings)::type;
     using M = typename decltype(moments)::type;
     using T = typename AccumulatorOf<E>::type;

@@ -235,7 +235,7 @@ bool step_packable(const LtgnnBprStepParams& p) {
 }  // namespace
 
 void ltgnn_bpr_step(const LtgnnBprStepParams& p, const Launch& at) {
-  dispatch_tables(p.update.adam.type, p.forward.sample.type, [&](auto embeddings, auto others) {
+  dispatch_tables(p.update.adam.type, p.update.adam.mixed, [&](auto embeddings, auto others) {
     using E = typename decltype(embeddings)::type;
     using M = typename decltype(others)::type;
     using T = typename AccumulatorOf<E>::type;

@@ -125,7 +125,7 @@ bool forward_packable(const LtgnnForwardParams& p) {
 }  // namespace
 
 void ltgnn_forward(const LtgnnForwardParams& p, const Launch& at) {
-  dispatch_tables(p.e0_type, p.sample.type, [&](auto embeddings, auto others) {
+  dispatch_tables(p.sample.type, p.mixed, [&](auto embeddings, auto others) {
     using E = typename decltype(embeddings)::type;
     using M = typename decltype(others)::type;
     using T = typename AccumulatorOf<E>::type;
@@ -142,7 +142,7 @@ void ltgnn_forward(const LtgnnForwardParams& p, const Launch& at) {
 }
 
 void ltgnn_update(const LtgnnUpdateParams& p, const Launch& at) {
-  dispatch_tables(p.adam.type, p.adam.moments_type, [&](auto embeddings, auto others) {
+  dispatch_tables(p.adam.type, p.adam.mixed, [&](auto embeddings, auto others) {
     using E = typename decltype(embeddings)::type;
     using M = typename decltype(others)::type;
     using T = typename AccumulatorOf<E>::type;

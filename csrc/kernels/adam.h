@@ -40,9 +40,9 @@ struct AdamParams {
   void* v = nullptr;           // [table_rows, dim]
   void* delta = nullptr;       // [table_rows, dim] or null: the change of param is added to it
   AdamConstants constants;
-  DType type = DType::kFloat32;          // of param
-  DType moments_type = DType::kFloat32;  // of m, v and delta; grad and l2 have that of their sums
-  uint64_t rounding = 0;                 // key of the stochastic rounding of bfloat16: the step
+  DType type = DType::kFloat32;  // of the tables; grad and l2 are float32 beside bfloat16
+  bool mixed = false;            // param is float32, m, v and delta are bfloat16
+  uint64_t rounding = 0;         // key of the stochastic rounding of bfloat16: the step
 };
 
 // What an element needs of them, in its own type.

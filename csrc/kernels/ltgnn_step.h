@@ -33,8 +33,7 @@ struct LtgnnForwardParams {
   void* out = nullptr;           // [num_targets, dim]
   double alpha = 0.5;
   double c0 = 0.0;
-  DType e0_type =
-      DType::kFloat32;  // sample.type is that of the other tables; scratch and results are their sums'
+  bool mixed = false;  // e0 is float32, the other tables are bfloat16; scratch and results are float32 then
 };
 
 struct LtgnnUpdateParams {

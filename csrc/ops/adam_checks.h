@@ -25,7 +25,7 @@ inline void check_moments(const char* op, const char* param_name, const Tensor& 
   if (!goes_with(param, m)) check_dtype(op, "m", m, param.scalar_type());
   check_table_shape(op, "m", m, p.table_rows, param, param_name);
   check_table(op, "v", v, p.table_rows, m, "m");
-  p.moments_type = table_code(op, "m", m);
+  p.mixed = param.scalar_type() != m.scalar_type();
 }
 
 // `rows` distinct (the caller's duty: repeated rows would race), null for all rows of param in order.

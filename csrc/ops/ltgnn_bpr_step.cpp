@@ -65,7 +65,6 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
               " rows, got ", num_nodes);
   sample.history_sum = history_sum.const_data_ptr();
   sample.second = optional_table(kOp, "g", g, num_nodes, delta);
-  p.forward.e0_type = type;
   p.forward.e0 = e0.const_data_ptr();
   p.forward.delta = delta.mutable_data_ptr();
   if (z) {
@@ -77,7 +76,7 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
 
   AdamParams& adam = p.update.adam;
   adam.type = type;
-  adam.moments_type = sample.type;
+  adam.mixed = p.forward.mixed = e0.scalar_type() != delta.scalar_type();
   adam.table_rows = num_nodes;
   adam.dim = sample.dim;
   adam.param = e0.mutable_data_ptr();

@@ -23,7 +23,7 @@ std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, 
               " rows, got ", p.sample.csr.num_cols);
   if (!goes_with(e0, delta)) check_dtype(kOp, "e0", e0, delta.scalar_type());
   check_table_shape(kOp, "e0", e0, num_nodes, delta);
-  p.e0_type = table_code(kOp, "e0", e0);
+  p.mixed = e0.scalar_type() != delta.scalar_type();
   check_table(kOp, "history_sum", history_sum, num_nodes, delta);
   p.sample.history_sum = history_sum.const_data_ptr();
   p.sample.second = optional_table(kOp, "g", g, num_nodes, delta);

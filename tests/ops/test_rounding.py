@@ -38,7 +38,6 @@ def test_float32_embeddings_beside_bfloat16(
     got, plain = native(case, arguments, backend), case.plain(arguments)
     exact = case.plain(arguments, torch.float64)
     for result, rough, right in zip(got, plain, exact, strict=True):
-        assert result.dtype == rough.dtype
         eps = torch.finfo(torch.bfloat16).eps if result.is_floating_point() else 0.0
         assert_as_good_as_plain(result, rough, right, eps)
 
