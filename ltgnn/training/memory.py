@@ -96,17 +96,17 @@ def estimate(
     scoring = 0
     if scored:
         users = min(_FEW_USERS, data.num_users)
-        emb = counts.inference * table + users * config.dim * 4
+        emb = round(counts.inference * table) + users * config.dim * 4
         scoring = emb + 12 * scored * isinstance(data, DatasetInMemory) + 24 * data.num_users
         scoring += min(_SCORING, data.num_users * (64 * 50 + 8 * data.num_items))
     in_files = indices if tables == "mmap" else 0
-    mapped = in_files + counts.kept * table if tables == "mmap" else 0
+    mapped = in_files + round(counts.kept * table) if tables == "mmap" else 0
     return MemoryEstimate(
         data=held,
         graph=graph,
-        tables=counts.kept * table,
+        tables=round(counts.kept * table),
         building=graph - in_files + building,
-        training=counts.training * table + rows + sampler,
+        training=round(counts.training * table) + rows + sampler,
         scoring=scoring,
         mapped=mapped,
     )
