@@ -81,7 +81,8 @@ def estimate(
     graph = indices + 8 * nodes + 8 * nodes + 4 * nodes
     table = 4 * nodes * config.dim
     counts = model.table_counts(config)
-    batch = train.batch_size or auto_batch_size(edges)
+    softmax = config.loss == "softmax"
+    batch = train.batch_size or auto_batch_size(edges, quadratic=softmax)
     held = 0
     building = 64 << 20  # of blocks
     if isinstance(data, DatasetInMemory):
@@ -89,7 +90,7 @@ def estimate(
         building = _BUILDING * edges
     # A step's rows: outputs, gradients and stored values of at most three nodes a pair; or a batch x batch product.
     rows = 3 * batch * config.dim * 4 * 6
-    if config.loss == "softmax":
+    if softmax:
         rows += 3 * batch * batch * 4
     sampler = 24 * nodes if train.sampling == "users" else 16 * nodes
     scored = sum(size for part, size in data.sizes.items() if part != "train")

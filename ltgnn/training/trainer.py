@@ -94,7 +94,8 @@ class Trainer:
         self.history = History()
         self.sampler = PairSampler(
             model.graph,
-            batch_size=config.batch_size or auto_batch_size(model.graph.num_edges),
+            batch_size=config.batch_size
+            or auto_batch_size(model.graph.num_edges, quadratic=model.config.loss == "softmax"),
             negatives=model.needs_negatives,
             sampling=config.sampling,
             seed=config.seed,
