@@ -11,7 +11,10 @@ from ltgnn.graph import BipartiteGraph, MappedStorage, assembly, graph_from_bloc
 
 def sides(num_users=40, num_items=30, num_edges=400, seed=0):
     random = np.random.default_rng(seed)
-    users, items = random.integers(num_users - 1, size=num_edges), random.integers(1, num_items, size=num_edges)
+    users, items = (
+        random.integers(num_users - 1, size=num_edges),
+        random.integers(1, num_items, size=num_edges),
+    )
     graph = BipartiteGraph.from_edges(users, items, num_users=num_users, num_items=num_items)
     by_user = graph.to_scipy()
     by_item = by_user.T.tocsr()
@@ -51,7 +54,8 @@ SPOILS = {
     "not ascending": (lambda u, i: swap(u.indices, u.indptr[5]), "by user: expected ascending rows"),
     "repeated": (lambda u, i: u.indices.__setitem__(u.indptr[5] + 1, u.indices[u.indptr[5]]),
                  "by user: expected ascending rows"),
-    "too large": (lambda u, i: u.indices.__setitem__(u.indptr[6] - 1, 30), r"by user: expected indices in \[0, 30\)"),
+    "too large": (lambda u, i: u.indices.__setitem__(u.indptr[6] - 1, 30),
+                  r"by user: expected indices in \[0, 30\)"),
     "negative": (lambda u, i: i.indices.__setitem__(0, -1), r"by item: expected indices in \[0, 40\), got -1"),
     "another pair": (lambda u, i: i.indices.__setitem__(i.indptr[4] - 1, 39), "the same pairs"),
 }  # fmt: skip

@@ -115,7 +115,12 @@ def test_a_validation_split_is_drawn_where_the_store_has_none(store):
 def test_rows_and_degrees_are_those_of_the_data_set(source, store):
     memory, stored = DatasetInMemory(load(source)), DatasetInStore(store)
     assert (memory.degrees("test") == stored.degrees("test")).all()
-    for users in (np.arange(60), np.array([1, 2, 3, 17, 18, 59]), np.array([4]), np.array([], np.int64)):
+    for users in (
+        np.arange(60),
+        np.array([1, 2, 3, 17, 18, 59]),
+        np.array([4]),
+        np.array([], np.int64),
+    ):
         ours, theirs = memory.rows("test", users), stored.rows("test", users)
         assert (ours != theirs).nnz == 0 and ours.shape == theirs.shape
     graphs = [data.build_graph(TableStorage()) for data in (memory, stored)]
@@ -147,7 +152,17 @@ def test_users_in_blocks_score_as_all_at_once(store, monkeypatch):
 
 def test_the_command_line(store, tmp_path, capsys):
     out = tmp_path / "run"
-    flags = ["train", "--data", str(store), "--ltgnn.loss", "bpr", "--ltgnn.dim", "8", "--epochs", "1"]
+    flags = [
+        "train",
+        "--data",
+        str(store),
+        "--ltgnn.loss",
+        "bpr",
+        "--ltgnn.dim",
+        "8",
+        "--epochs",
+        "1",
+    ]
     assert main([*flags, "--estimate", "true"]) == 0
     shown = capsys.readouterr().out
     assert "peak" in shown and "available" in shown and not out.exists()
