@@ -103,8 +103,8 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   //   -> (loss [] float64, dL/dx [R, D])
   m.def("bpr_loss(Tensor x, Tensor users, Tensor items, Tensor negatives) -> (Tensor, Tensor)");
   m.def(
-      "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent) -> (Tensor, "
-      "Tensor)");
+      "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent, bool "
+      "allow_bf16) -> (Tensor, Tensor)");
   // Inner products of queries [Q, D] and the items [N, D] that ids [Q, L] int64 names, in float64, rounded
   // once; -inf for what is no item -> [Q, L]
   m.def("pair_scores(Tensor queries, Tensor items, Tensor ids) -> Tensor");

@@ -1,14 +1,36 @@
 // propagate on the CPU: one row after another, a tile of columns at a time, so that the accumulators of a
-// tile stay in registers over all edges of the row. See kernels/propagate.h for the mathematics.
+// tile stay in registers over all edges of the row. See kernels/propagate.h for the mathematics. Where x is far
+// larger than the cache, in tiles of its rows (cpu/propagate_tiles.h).
 #pragma once
 
 #include "core/dispatch.h"
 #include "core/lanes.h"
+#include "cpu/propagate_edges.h"
+#include "cpu/propagate_tiles.h"
 #include "cpu/rows.h"
 #include "kernels/propagate.h"
 
 namespace ltgnn {
 namespace LTGNN_ISA {
+
+template <bool kScaled, class T, class Acc, class Index>
+int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) {
+  const EdgeSource<T, Acc, Index> source(params);
+  const auto whole = [&](int64_t row) {
+    bool good = true;
+    for_each_tile<Acc>(params.dim, [&]<class TileType>(int64_t column) {
+      TileType tile;
+      tile.zero();
+      const int64_t begin = params.csr.indptr[row], end = params.csr.indptr[row + 1];
+      good = good && walk_edges<kScaled, true>(source, begin, end, column, tile) == end;
+      if (good) finish_row<TileType, T, Acc>(params, row, column, tile);
+    });
+    return good;
+  };
+  const TilePlan plan = plan_tiles(params, sizeof(T));
+  if (plan.columns > 0) return TiledPropagate<T, Acc, Index>(params, plan, parallel).run(whole);
+  return for_each_row(params.csr, params.dim, parallel, whole);
+}
 
 inline int64_t propagate(const PropagateParams& params, const Parallel& parallel) {
   return dispatch_storage(params.type, [&](auto type) {
@@ -16,13 +38,9 @@ inline int64_t propagate(const PropagateParams& params, const Parallel& parallel
     using Acc = typename AccumulatorOf<T>::type;
     return dispatch_index(params.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
-      return for_each_row(params.csr, params.dim, parallel, [&](int64_t row) {
-        bool good = true;
-        for_each_tile<Acc>(params.dim, [&]<class TileType>(int64_t column) {
-          good = good && propagate_row<TileType, T, Acc, Index>(params, row, column) < 0;
-        });
-        return good;
-      });
+      if (params.col_scale != nullptr && params.weight == nullptr)
+        return propagate_rows<true, T, Acc, Index>(params, parallel);
+      return propagate_rows<false, T, Acc, Index>(params, parallel);
     });
   });
 }

@@ -1,10 +1,14 @@
 // propagate: front door for every backend. Mathematics: kernels/propagate.h.
 #include <torch/csrc/stable/library.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "kernels/propagate.h"
 #include "ops/backend.h"
+#if LTGNN_BACKEND == LTGNN_CPU
+#include "cpu/huge_pages.h"
+#endif
 
 namespace ltgnn {
 namespace {
@@ -22,6 +26,13 @@ bool share_memory(const Tensor& a, const Tensor& b) {
   const auto [a_begin, a_end] = span(a);
   const auto [b_begin, b_end] = span(b);
   return a_begin < b_end && b_begin < a_end;
+}
+
+// LTGNN_PROPAGATE_TILE overrides the rule of cpu/propagate_tiles.h: bytes of a tile, or -1 for none. The tests set
+// it, so that small inputs meet tiles.
+int64_t tile_bytes() {
+  const char* text = std::getenv("LTGNN_PROPAGATE_TILE");
+  return text ? static_cast<int64_t>(std::atoll(text)) : 0;
 }
 
 void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weight,
@@ -43,6 +54,7 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   params.alpha = alpha;
   params.self_loops = self_loops;
   params.dim = x.size(1);
+  params.tile_bytes = tile_bytes();
   params.x = x.const_data_ptr();
   params.x_stride = row_stride(x);
 
@@ -83,6 +95,10 @@ Tensor propagate(const Tensor& indptr, const Tensor& indices, const OptionalTens
   check_dim(kOp, "indptr", indptr, 1, "[num_rows + 1]");
   LTGNN_CHECK(kOp, indptr.numel() >= 1, "indptr must have num_rows + 1 >= 1 elements, got 0");
   Tensor out = torch::stable::new_empty(x, {indptr.numel() - 1, x.size(1)});
+#if LTGNN_BACKEND == LTGNN_CPU
+  const size_t bytes = static_cast<size_t>(out.numel()) * out.element_size();
+  if (bytes >= kFreshMemory) advise_huge_pages(out.mutable_data_ptr(), bytes);
+#endif
   run(indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, out);
   return out;
 }

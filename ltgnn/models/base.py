@@ -22,6 +22,7 @@ class ModelConfig:
         loss: 'softmax' (in-batch softmax on cosines) or 'bpr' (one sampled negative).
         tau: temperature of the softmax loss.
         exponent: weight of its logarithm (1: plain; else the bilateral form).
+        allow_bf16: let that loss round its factors to bfloat16 where the machine multiplies those faster.
         lr: Adam's learning rate.
         l2: weight of the L2 term `l2 / 2 * |e0_r|^2 / batch` of each occurrence of a row in a batch.
         init: 'xavier' (uniform) or 'normal' (standard deviation 0.1).
@@ -31,13 +32,19 @@ class ModelConfig:
     loss: Literal["softmax", "bpr"] = "softmax"
     tau: float = 0.12
     exponent: float = 0.84
+    allow_bf16: bool = True
     lr: float = 1e-3
     l2: float = 1e-5
     init: Literal["xavier", "normal"] = "xavier"
 
+    losses: ClassVar[tuple[str, ...]] = (
+        "softmax",
+        "bpr",
+    )  # those that the model can be trained with
+
     def __post_init__(self) -> None:
         self._require("dim", self.dim >= 1, "at least 1")
-        self._require("loss", self.loss in ("softmax", "bpr"), "'softmax' or 'bpr'")
+        self._require("loss", self.loss in self.losses, " or ".join(map(repr, self.losses)))
         self._require("tau", self.tau > 0, "positive")
         self._require("lr", self.lr >= 0, "not negative")
         self._require("l2", self.l2 >= 0, "not negative")
@@ -195,6 +202,7 @@ class Recommender(nn.Module, ABC):
         return loss_and_grad(
             out, positions[0], positions[1], negatives,
             tau=self.config.tau, exponent=self.config.exponent,
+            allow_bf16=self.config.allow_bf16,
         )  # fmt: skip
 
     def _next_step(self, batch: Batch) -> tuple[int, float]:

@@ -6,11 +6,17 @@ from typing import Any
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import ModelConfig, Recommender, config_from_dict
+from ltgnn.models.gcn import GCN
+from ltgnn.models.graphsage import GraphSAGE
 from ltgnn.models.lightgcn import LightGCN
 from ltgnn.models.ltgnn import LTGNN
 from ltgnn.models.mf import MF
+from ltgnn.models.ngcf import NGCF
+from ltgnn.models.ultragcn import UltraGCN
 
-MODELS: dict[str, type[Recommender]] = {model.name: model for model in (LTGNN, LightGCN, MF)}
+MODELS: dict[str, type[Recommender]] = {
+    model.name: model for model in (LTGNN, LightGCN, MF, NGCF, UltraGCN, GCN, GraphSAGE)
+}
 
 
 def create(

@@ -300,7 +300,12 @@ def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tens
 
 
 def in_batch_softmax_loss(
-    x: Tensor, users: Tensor, items: Tensor, tau: float, exponent: float
+    x: Tensor,
+    users: Tensor,
+    items: Tensor,
+    tau: float,
+    exponent: float,
+    allow_bf16: bool = False,  # nothing is rounded here
 ) -> Tensor:
     """Mean of `-c_bb / tau + exponent * log sum_{j != b} exp(c_bj / tau)` over the pairs."""
     u, v = normalize(take(x, users), dim=1), normalize(take(x, items), dim=1)

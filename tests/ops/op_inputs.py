@@ -301,7 +301,8 @@ def bpr_inputs(setting: Setting) -> Arguments:
 def softmax_inputs(setting: Setting) -> Arguments:
     arguments = bpr_inputs(setting)
     del arguments["negatives"]
-    return {**arguments, "tau": 0.2, "exponent": 1.3 if setting.full else 1.0}
+    exponent = 1.3 if setting.full else 1.0
+    return {**arguments, "tau": 0.2, "exponent": exponent, "allow_bf16": False}
 
 
 def topk_inputs(setting: Setting) -> Arguments:
