@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ltgnn.graph import BipartiteGraph
+from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.ops import adam_, mix_seed
 
@@ -21,8 +21,15 @@ class GraphEncoder(Recommender):
     moments beside them; a bias is a weight with one row.
     """
 
-    def __init__(self, graph: BipartiteGraph, config: ModelConfig, *, seed: int = 0) -> None:
-        super().__init__(graph, config, seed=seed)
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        config: ModelConfig,
+        *,
+        seed: int = 0,
+        storage: TableStorage | None = None,
+    ) -> None:
+        super().__init__(graph, config, seed=seed, storage=storage)
         generator = torch.Generator().manual_seed(mix_seed(seed, 1))
         self._names = list(self._weight_shapes())
         for name, (rows, columns) in self._weight_shapes().items():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ltgnn.graph import BipartiteGraph
+from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.ops import adam_
 from ltgnn.ops.csr import Csr
@@ -71,8 +71,15 @@ class UltraGCN(Recommender):
     config_type: ClassVar[type[ModelConfig]] = UltraGCNConfig
     config: UltraGCNConfig
 
-    def __init__(self, graph: BipartiteGraph, config: ModelConfig, *, seed: int = 0) -> None:
-        super().__init__(graph, config, seed=seed)
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        config: ModelConfig,
+        *,
+        seed: int = 0,
+        storage: TableStorage | None = None,
+    ) -> None:
+        super().__init__(graph, config, seed=seed, storage=storage)
         degrees = graph.degrees.to(torch.float32)
         users, items = degrees[: graph.num_users], degrees[graph.num_users :]
         self._user_beta = (users + 1).sqrt() / users.clamp(min=1)
