@@ -50,7 +50,7 @@ class History:
 
 def all_finite(table: Tensor) -> bool:
     """Whether a table [rows, dim] is free of NaN and infinity; looked at piece by piece."""
-    return all(bool(torch.isfinite(part).all()) for part in table.split(1 << 16))
+    return all(bool(torch.isfinite(part).all()) for part in table.split(1 << 12))
 
 
 Evaluate = Callable[[Recommender], dict[str, dict[str, float]]]

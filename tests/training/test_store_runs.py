@@ -146,7 +146,7 @@ def test_users_in_blocks_score_as_all_at_once(store, monkeypatch):
     data, _ = open_data(wanted)
     model = build_model(wanted, data)
     whole = score(model, data, "test", (5, 20))
-    monkeypatch.setattr("ltgnn.training.scoring._USERS", 7)
+    monkeypatch.setattr("ltgnn.training.scoring.USERS_AT_ONCE", 7)
     assert score(model, data, "test", (5, 20)) == whole
 
 
