@@ -166,7 +166,6 @@ class Trainer:
             self.on_epoch(record)
 
     def _train(self, epoch: int) -> float:
-        self.model.start_epoch(epoch)
         factor = 1.0
         if self.config.schedule == "cosine":
             factor = 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / self.config.epochs))
@@ -179,6 +178,9 @@ class Trainer:
             leave=False,
             disable=None if self.progress else True,  # None: shown on a terminal only
         ) as bar:
+            bar.set_postfix_str("refreshing")
+            self.model.start_epoch(epoch)
+            bar.set_postfix_str("")
             for batch in self.sampler.epoch(epoch, factor):
                 mean.add(self.model.training_step(batch), len(batch.users))
                 bar.update(len(batch.users))
