@@ -34,6 +34,7 @@ BENCHMARKS = {
     "bench_propagate": [["--graph", "synthetic"], ["--graph", "small"]],
     "bench_sample_aggregate": [[]],
     "bench_ltgnn_step": [[]],
+    "bench_epoch_pairs": [[]],
     "bench_topk": [[]],
     "bench_incremental": [[]],
 }

@@ -120,7 +120,10 @@ def print_estimate(experiment: Experiment) -> None:
     config = config_from_dict(model.config_type, experiment.settings)
     print(data.describe())
     print(f"{experiment.model}, dim {config.dim}, tables in {experiment.tables}:")
-    print(estimate(data, model, config, experiment.train, experiment.tables).table())
+    needed = estimate(
+        data, model, config, experiment.train, experiment.tables, experiment.eval_users
+    )
+    print(needed.table())
     print(f"available: {available_bytes() / 1e9:.2f} GB")
 
 

@@ -224,13 +224,9 @@ def check_memory(experiment: Experiment, data: RunData) -> None:
     """Raise MemoryError where the run is going to need more memory than there is; see `training.memory`."""
     config = config_from_dict(MODELS[experiment.model].config_type, experiment.settings)
     require_memory(
-        data,
-        MODELS[experiment.model],
-        config,
-        experiment.train,
-        experiment.tables,
-        experiment.memory,
-    )
+        data, MODELS[experiment.model], config, experiment.train, tables=experiment.tables,
+        eval_users=experiment.eval_users, limit=experiment.memory,
+    )  # fmt: skip
 
 
 def _go_on(

@@ -12,13 +12,12 @@ from ltgnn.models import Recommender
 from ltgnn.training.config import TrainConfig
 from ltgnn.training.run_data import DatasetInMemory, RunData
 from ltgnn.training.samplers import auto_batch_size
+from ltgnn.training.scoring import USERS_AT_ONCE
 
-_BASE = 24 << 20  # what torch and its threads take beside tensors, once work starts
+_BASE = 16 << 20  # what torch and its threads take beside tensors, once work starts
+_BLOCKS = 24 << 20  # of a store, while they are checked and copied
 _BUILDING = 23  # bytes an interaction, to make the graph of interactions in memory
-_SCORING = (
-    150 << 20
-)  # of an evaluation, beside embeddings: blocks of users, of scores and of test items
-_FEW_USERS = 1 << 15  # users scored together, see `scoring`
+_SCORING = 64 << 20  # most of an evaluation's own blocks, see `ltgnn.evaluation.evaluate`
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,12 @@ class MemoryEstimate:
 
 
 def estimate(
-    data: RunData, model: type[Recommender], config: Any, train: TrainConfig, tables: str = "memory"
+    data: RunData,
+    model: type[Recommender],
+    config: Any,
+    train: TrainConfig,
+    tables: str = "memory",
+    eval_users: int = 0,
 ) -> MemoryEstimate:
     """What a run of these sizes and settings takes.
 
@@ -71,6 +75,7 @@ def estimate(
         config: the model's.
         train: how it is trained.
         tables: 'memory' or 'mmap'.
+        eval_users: how many users are scored; 0: all.
 
     Returns:
         The estimate, within a fifth of the truth.
@@ -81,24 +86,25 @@ def estimate(
     graph = indices + 8 * nodes + 8 * nodes + 4 * nodes
     table = 4 * nodes * config.dim
     counts = model.table_counts(config)
-    batch = train.batch_size or auto_batch_size(edges)
+    softmax = config.loss == "softmax"
+    batch = train.batch_size or auto_batch_size(edges, quadratic=softmax)
     held = 0
-    building = 64 << 20  # of blocks
+    building = _BLOCKS + 24 * nodes
     if isinstance(data, DatasetInMemory):
         held = sum(size * 8 for size in data.sizes.values())
         building = _BUILDING * edges
-    # A step's rows: outputs, gradients and stored values of at most three nodes a pair; or a batch x batch product.
-    rows = 3 * batch * config.dim * 4 * 6
-    if config.loss == "softmax":
+    # A step's rows: outputs, gradients and copies of at most three nodes a pair; or a batch x batch product.
+    rows = 3 * batch * config.dim * 4 * 3
+    if softmax:
         rows += 3 * batch * batch * 4
     sampler = 24 * nodes if train.sampling == "users" else 16 * nodes
     scored = sum(size for part, size in data.sizes.items() if part != "train")
     scoring = 0
     if scored:
-        users = min(_FEW_USERS, data.num_users)
-        emb = round(counts.inference * table) + users * config.dim * 4
-        scoring = emb + 12 * scored * isinstance(data, DatasetInMemory) + 24 * data.num_users
-        scoring += min(_SCORING, data.num_users * (64 * 50 + 8 * data.num_items))
+        users = min(USERS_AT_ONCE, eval_users or data.num_users, data.num_users)
+        scoring = round(counts.inference * table) + users * config.dim * 4 + 24 * data.num_users
+        scoring += min(_SCORING, users * 8 * (config.dim + 8 * 50))
+        scoring += 12 * scored * isinstance(data, DatasetInMemory)
     in_files = indices if tables == "mmap" else 0
     mapped = in_files + round(counts.kept * table) if tables == "mmap" else 0
     return MemoryEstimate(
@@ -117,20 +123,21 @@ def require_memory(
     model: type[Recommender],
     config: Any,
     train: TrainConfig,
+    *,
     tables: str,
+    eval_users: int,
     limit: str | None,
 ) -> MemoryEstimate:
     """The estimate, where it fits.
 
     Args:
-        data, model, config, train, tables: as for `estimate`.
+        data, model, config, train, tables, eval_users: as for `estimate`.
         limit: most memory for the whole process; None: what is free.
 
     Raises:
         MemoryError: it does not fit; names what it needs, what there is and which flags to change.
-        OSError: mapped tables do not fit on the disk, which is found when they are made.
     """
-    needed = estimate(data, model, config, train, tables)
+    needed = estimate(data, model, config, train, tables, eval_users)
     room = available_bytes() if limit is None else parse_size(limit) - resident_bytes()
     if needed.peak <= room:
         return needed

@@ -12,17 +12,24 @@ from ltgnn.models import Batch
 from ltgnn.ops import epoch_pairs, mix_seed, negative_sample
 
 
-def auto_batch_size(num_pairs: int) -> int:
-    """A power of two from 256 to 2048 that makes about 400 steps an epoch.
+def auto_batch_size(num_pairs: int, *, quadratic: bool = True) -> int:
+    """A power of two: about 400 steps an epoch, from 256 to 2048; past 6 M pairs about 3000, up to 32768.
 
-    Small data need small batches: it is the number of steps that trains.
+    Small data need small batches: it is the number of steps that trains. Where there are steps in plenty, a large
+    batch costs less a pair: more of its nodes occur more than once, and each is computed once.
+
+    Args:
+        num_pairs: of an epoch.
+        quadratic: the loss compares all pairs of a batch: then 2048 is the most.
 
     Example:
-        >>> auto_batch_size(80_000), auto_batch_size(810_128)
-        (256, 2048)
+        >>> auto_batch_size(80_000), auto_batch_size(810_128), auto_batch_size(10**8, quadratic=False)
+        (256, 2048, 32768)
     """
-    power = round(math.log2(max(1.0, num_pairs / 400)))
-    return 1 << min(11, max(8, power))
+    power = min(11, max(8, round(math.log2(max(1.0, num_pairs / 400)))))
+    if not quadratic:
+        power = max(power, min(15, round(math.log2(max(1.0, num_pairs / 3000)))))
+    return 1 << power
 
 
 class PairSampler:

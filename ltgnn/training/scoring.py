@@ -15,7 +15,7 @@ from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Recommender
 from ltgnn.training.run_data import RunData
 
-_USERS = 1 << 15  # scored together
+USERS_AT_ONCE = 1 << 15
 
 
 def score(
@@ -61,7 +61,7 @@ def score(
         total=len(chosen), desc=f"scoring {split}", unit=" users", unit_scale=True, leave=False,
         disable=None if progress else True,
     ) as bar:  # fmt: skip
-        for users in np.split(chosen, range(_USERS, len(chosen), _USERS)):
+        for users in np.split(chosen, range(USERS_AT_ONCE, len(chosen), USERS_AT_ONCE)):
             part = evaluate_sums(
                 users_emb[torch.from_numpy(users).to(users_emb.device)],
                 items_emb,

@@ -50,7 +50,7 @@ class History:
 
 def all_finite(table: Tensor) -> bool:
     """Whether a table [rows, dim] is free of NaN and infinity; looked at piece by piece."""
-    return all(bool(torch.isfinite(part).all()) for part in table.split(1 << 16))
+    return all(bool(torch.isfinite(part).all()) for part in table.split(1 << 12))
 
 
 Evaluate = Callable[[Recommender], dict[str, dict[str, float]]]
@@ -94,7 +94,8 @@ class Trainer:
         self.history = History()
         self.sampler = PairSampler(
             model.graph,
-            batch_size=config.batch_size or auto_batch_size(model.graph.num_edges),
+            batch_size=config.batch_size
+            or auto_batch_size(model.graph.num_edges, quadratic=model.config.loss == "softmax"),
             negatives=model.needs_negatives,
             sampling=config.sampling,
             seed=config.seed,
@@ -165,7 +166,6 @@ class Trainer:
             self.on_epoch(record)
 
     def _train(self, epoch: int) -> float:
-        self.model.start_epoch(epoch)
         factor = 1.0
         if self.config.schedule == "cosine":
             factor = 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / self.config.epochs))
@@ -178,6 +178,9 @@ class Trainer:
             leave=False,
             disable=None if self.progress else True,  # None: shown on a terminal only
         ) as bar:
+            bar.set_postfix_str("refreshing")
+            self.model.start_epoch(epoch)
+            bar.set_postfix_str("")
             for batch in self.sampler.epoch(epoch, factor):
                 mean.add(self.model.training_step(batch), len(batch.users))
                 bar.update(len(batch.users))

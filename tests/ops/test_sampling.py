@@ -220,3 +220,23 @@ def test_negatives_depend_on_seed_and_position_only() -> None:
     first = negative_sample(indptr, indices, users, 50, seed=7)
     assert torch.equal(first[:10], negative_sample(indptr, indices, users[:10], 50, seed=7))
     assert not torch.equal(first, negative_sample(indptr, indices, users, 50, seed=8))
+
+
+def test_items_may_be_numbered_from_elsewhere() -> None:
+    """A graph's own indices, in which items come after users, give the items that a copy from 0 gives."""
+    random = torch.Generator().manual_seed(0)
+    pairs = torch.randint(40, (2, 500), generator=random)
+    graph = BipartiteGraph.from_edges(pairs[0], pairs[1])
+    users = torch.randint(graph.num_users, (1000,), generator=random)
+    owned = graph.indices[: graph.num_edges]
+    for index in (torch.int32, torch.int64):
+        got = negative_sample(
+            graph.user_indptr,
+            owned.to(index),
+            users,
+            graph.num_items,
+            seed=3,
+            first_item=graph.num_users,
+        )
+        want = negative_sample(graph.user_indptr, graph.user_items, users, graph.num_items, seed=3)
+        assert torch.equal(got, want)

@@ -13,7 +13,7 @@ import torch
 from training.checkpoint_tools import META, manifest, names, saved_value, small, tensor_file
 
 from ltgnn.training import checkpoint_format
-from ltgnn.training.checkpoint import load, save
+from ltgnn.training.checkpoint import CheckpointError, CheckpointWarning, load, load_into, save
 
 
 def test_round_trip_of_every_dtype_and_shape(tmp_path: Path) -> None:
@@ -137,3 +137,44 @@ def test_huge_manifests_are_refused_before_anything_is_written(
     with pytest.raises(ValueError, match="must fit 1000 bytes"):
         save(tmp_path / "run", tensors, meta)
     assert not (tmp_path / "run").exists()
+
+
+def test_load_into_fills_the_tensors_that_are_there(tmp_path):
+    """Small and large ones, without a second copy of the large."""
+    big, small, step = torch.arange(3 << 20).float(), torch.tensor([1.5, 2.5]), torch.tensor(7)
+    save(tmp_path, {"big": big, "small": small, "step": step}, {"a": 1})
+    mine = {"big": torch.zeros(3 << 20), "small": torch.zeros(2), "step": torch.tensor(0)}
+    addresses = {name: tensor.data_ptr() for name, tensor in mine.items()}
+    versions = {name: tensor._version for name, tensor in mine.items()}
+    loaded = load_into(tmp_path, mine)
+    assert loaded.meta == {"a": 1}
+    assert torch.equal(mine["big"], big) and torch.equal(mine["small"], small) and mine["step"] == 7
+    assert addresses == {name: tensor.data_ptr() for name, tensor in mine.items()}
+    assert mine["step"]._version > versions["step"], "a captured step looks at it"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"a": torch.zeros(2)}, "expected tensors"),
+        ({"a": torch.zeros(2), "b": torch.zeros(4)}, r"'b': expected F32 \[4\], got F32 \[3\]"),
+        ({"a": torch.zeros(2), "b": torch.zeros(3, dtype=torch.int32)}, "'b': expected I32"),
+    ],
+)
+def test_load_into_refuses_what_does_not_fit(tensors, message, tmp_path):
+    save(tmp_path, {"a": torch.ones(2), "b": torch.ones(3)}, {})
+    with pytest.raises(CheckpointError, match=message):
+        load_into(tmp_path, tensors)
+    assert all(not tensor.any() for tensor in tensors.values())
+
+
+def test_load_into_passes_over_a_damaged_checkpoint_before_it_writes(tmp_path):
+    save(tmp_path, {"a": torch.ones(2 << 20)}, {})
+    damaged = save(tmp_path, {"a": torch.full((2 << 20,), 2.0)}, {}) / "tensors.safetensors"
+    content = bytearray(damaged.read_bytes())
+    content[-5] ^= 1
+    damaged.write_bytes(content)
+    mine = {"a": torch.zeros(2 << 20)}
+    with pytest.warns(CheckpointWarning):
+        load_into(tmp_path, mine)
+    assert (mine["a"] == 1).all()

@@ -78,6 +78,14 @@ def test_auto_batch_size(pairs, size):
     assert auto_batch_size(pairs) == size
 
 
+@pytest.mark.parametrize(
+    ("pairs", "size"),
+    [(604_475, 2048), (810_128, 2048), (10**7, 4096), (10**8, 32768), (10**10, 32768)],
+)
+def test_large_data_take_large_batches_where_a_step_is_linear(pairs, size):
+    assert auto_batch_size(pairs, quadratic=False) == size
+
+
 def test_no_edges_no_batches():
     graph = BipartiteGraph.from_edges([], [], num_users=2, num_items=2)
     for sampling in ("interactions", "users"):
