@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
 
 
 def test_within_the_margin_is_good() -> None:
-    assert counts.compare({"a": 1000, "b": 1000}, {"a": 1030, "b": 970}, 0.03) == []
+    assert counts.compare({"a": 1000, "b": 1000}, {"a": 1029, "b": 971}, 0.03) == []
 
 
 def test_a_slowdown_is_named() -> None:
@@ -67,7 +67,7 @@ def test_without_valgrind_it_says_that_nothing_was_checked(monkeypatch, capsys) 
 def test_the_table_holds_every_kernel_that_the_program_has() -> None:
     table = json.loads(counts.TABLE.read_text())
     program = (counts.ROOT / "tests" / "cpp" / "count_kernels.cpp").read_text()
-    assert len(table["counts"]) == 9
+    assert len(table["counts"]) == 8
     assert all(f'{{"{kernel}"' in program for kernel in table["counts"])
 
 

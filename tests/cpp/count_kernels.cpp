@@ -1,14 +1,13 @@
-// Runs one hot CPU kernel on a fixed input with one thread, for build_tools/instruction_counts.py to count its
-// instructions:
+// Runs one hot CPU kernel on a fixed input with one thread, for build_tools/instruction_counts.py to count
+// its instructions:
 //
 //   count_kernels            prints the names of the kernels, one a line
 //   count_kernels NAME       runs it, and fails where the kernel refuses its input
 //
-// Inputs come from std::mt19937_64 without a standard distribution, so that they are the same with every library.
-// What is counted is the inside of `counted`: callgrind is told to collect in that function alone.
+// Inputs come from std::mt19937_64 without a standard distribution, so that they are the same with every
+// library. What is counted is the inside of `counted`: callgrind is told to collect in that function alone.
 #include <cstdio>
 #include <cstring>
-#include <string>
 #include <vector>
 
 #include "cpu/kernels.h"
@@ -16,8 +15,13 @@
 
 namespace ltgnn {
 
-// Not inlined and with C linkage: callgrind finds it by its name.
-extern "C" __attribute__((noinline)) void counted(int64_t (*kernel)(void*), void* context, int64_t* result) {
+// With C linkage, and neither inlined nor cloned: callgrind finds it by its name.
+#if defined(__clang__)
+#define LTGNN_OWN_NAME __attribute__((noinline))
+#else
+#define LTGNN_OWN_NAME __attribute__((noinline, noclone, noipa))
+#endif
+extern "C" LTGNN_OWN_NAME void counted(int64_t (*kernel)(void*), void* context, int64_t* result) {
   *result = kernel(context);
 }
 
@@ -65,7 +69,7 @@ int64_t count(int64_t (*kernel)(const Params&, const Parallel&), const Params& p
 }
 
 template <class T>
-int64_t propagate(const CpuKernels& kernels, DType type, Random& random, int64_t tile_bytes) {
+int64_t propagate(const CpuKernels& kernels, DType type, Random& random) {
   const test::Graph graph = test::random_graph(kNodes, kNodes, 40, random);
   const auto scale = values(kNodes, random);
   const auto x = values<T>(kNodes * kDim, random);
@@ -77,7 +81,6 @@ int64_t propagate(const CpuKernels& kernels, DType type, Random& random, int64_t
   p.out = out.data();
   p.x_stride = p.out_stride = p.dim = kDim;
   p.type = type;
-  p.tile_bytes = tile_bytes;
   return count(kernels.propagate, p);
 }
 
@@ -195,11 +198,9 @@ struct Kernel {
 
 constexpr Kernel kKernels[] = {
     {"propagate_fp32",
-     [](const CpuKernels& k, Random& r) { return propagate<float>(k, DType::kFloat32, r, 0); }},
+     [](const CpuKernels& k, Random& r) { return propagate<float>(k, DType::kFloat32, r); }},
     {"propagate_bf16",
-     [](const CpuKernels& k, Random& r) { return propagate<BFloat16>(k, DType::kBFloat16, r, 0); }},
-    {"propagate_tiled_fp32",
-     [](const CpuKernels& k, Random& r) { return propagate<float>(k, DType::kFloat32, r, 1 << 17); }},
+     [](const CpuKernels& k, Random& r) { return propagate<BFloat16>(k, DType::kBFloat16, r); }},
     {"sample_aggregate", sample_aggregate},
     {"ltgnn_bpr_step", ltgnn_bpr_step},
     {"bpr_loss", [](const CpuKernels& k, Random& r) { return loss(k.bpr_loss, r); }},
@@ -223,7 +224,8 @@ int main(int argc, char** argv) {
     if (std::strcmp(kernel.name, argv[1]) != 0) continue;
     Random random(1);
     const int64_t bad = kernel.run(cpu_kernels(), random);
-    if (bad >= 0) std::fprintf(stderr, "%s: refuses position %lld\n", kernel.name, static_cast<long long>(bad));
+    if (bad >= 0)
+      std::fprintf(stderr, "%s: refuses position %lld\n", kernel.name, static_cast<long long>(bad));
     return bad >= 0;
   }
   std::fprintf(stderr, "no kernel %s\n", argv[1]);
