@@ -45,8 +45,19 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   m.def(
       "sample_neighbors(Tensor indptr, Tensor indices, Tensor rows, int num_cols, int fanout, int seed) -> "
       "Tensor");
-  // An item that each of users [B] lacks, or -1; indptr [U+1], indices [E] item numbers, sorted -> [B] int64
-  m.def("negative_sample(Tensor indptr, Tensor indices, Tensor users, int num_items, int seed) -> Tensor");
+  // An item that each of users [B] lacks, or -1; indptr [U+1], indices [E] item numbers plus first_item,
+  // sorted
+  //   -> [B] int64
+  m.def(
+      "negative_sample(Tensor indptr, Tensor indices, Tensor users, int num_items, int seed, "
+      "int first_item=0) -> Tensor");
+  // Entries at positions [begin, begin + count) of the permutation of all E that belongs to seed; or, given
+  // rows [A] int64, so many uniform entries of uniform rows of that list -> (row [count], column [count])
+  // int64
+  m.def(
+      "epoch_pairs(Tensor indptr, Tensor indices, Tensor? rows, int num_cols, int begin, int count, int "
+      "seed) "
+      "-> (Tensor, Tensor)");
   // Sampled fixed-point step of distinct rows [T] int64; scale [N]?, all tables [N, D]; z None: one hop over
   // e0.
   //   -> (out [T, D], aggregated g [T, D] or [0, D])
@@ -92,8 +103,8 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   //   -> (loss [] float64, dL/dx [R, D])
   m.def("bpr_loss(Tensor x, Tensor users, Tensor items, Tensor negatives) -> (Tensor, Tensor)");
   m.def(
-      "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent) -> (Tensor, "
-      "Tensor)");
+      "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent, bool "
+      "allow_bf16) -> (Tensor, Tensor)");
   // Inner products of queries [Q, D] and the items [N, D] that ids [Q, L] int64 names, in float64, rounded
   // once; -inf for what is no item -> [Q, L]
   m.def("pair_scores(Tensor queries, Tensor items, Tensor ids) -> Tensor");

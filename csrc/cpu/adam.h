@@ -11,9 +11,15 @@
 namespace ltgnn {
 namespace LTGNN_ISA {
 
+// The L2 weight of the k-th row that is given.
+template <class T>
+LTGNN_HD T l2_weight(const AdamParams& p, int64_t k) {
+  return p.l2 ? static_cast<const T*>(p.l2)[k] : T(0);
+}
+
 // One row; gradient(column, Lanes or scalar tag) gives dL/dp before L2.
 template <class T, class Gradient>
-LTGNN_HD void adam_row(const AdamParams& p, const AdamScalars<T>& scalars, int64_t k, int64_t row,
+LTGNN_HD void adam_row(const AdamParams& p, const AdamScalars<T>& scalars, int64_t row, T l2,
                        const Gradient& gradient) {
   using Lanes = typename LanesOf<T>::type;
   constexpr int64_t kLanes = sizeof(Lanes) / sizeof(T);
@@ -21,7 +27,6 @@ LTGNN_HD void adam_row(const AdamParams& p, const AdamScalars<T>& scalars, int64
   T* m = static_cast<T*>(p.m) + row * p.dim;
   T* v = static_cast<T*>(p.v) + row * p.dim;
   T* delta = p.delta ? static_cast<T*>(p.delta) + row * p.dim : nullptr;
-  const T l2 = p.l2 ? static_cast<const T*>(p.l2)[k] : T(0);
   int64_t i = 0;
   for (; i + kLanes <= p.dim; i += kLanes) {
     Lanes value = load_lanes(param + i), m_lanes = load_lanes(m + i), v_lanes = load_lanes(v + i);
@@ -57,7 +62,8 @@ inline int64_t adam(const AdamParams& p, const Parallel& parallel) {
       const int64_t row = p.rows ? p.rows[k] : k;
       if (row < 0 || row >= p.table_rows) return false;
       const T* grad = static_cast<const T*>(p.grad) + k * p.dim;
-      adam_row<T>(p, scalars, k, row, [&](int64_t i, auto tag) { return load_as<T>(grad + i, tag); });
+      adam_row<T>(p, scalars, row, l2_weight<T>(p, k),
+                  [&](int64_t i, auto tag) { return load_as<T>(grad + i, tag); });
       return true;
     });
   });

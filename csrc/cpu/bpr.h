@@ -28,6 +28,13 @@ LTGNN_HD bool in_table(const LossParams& p, const int64_t* ids, int64_t b) {
   return ids[b] >= 0 && ids[b] < p.num_rows;
 }
 
+// One triple's loss and slope, from its three rows.
+template <class T>
+BprTerm triple_term(const T* user, const T* item, const T* negative, int64_t dim) {
+  return BprTerm(static_cast<double>(inner_product<T>(user, item, dim)) -
+                 static_cast<double>(inner_product<T>(user, negative, dim)));
+}
+
 inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
   return dispatch_float(p.type, [&](auto type) -> int64_t {
     using T = typename decltype(type)::type;
@@ -37,10 +44,8 @@ inline int64_t bpr_loss(const LossParams& p, const Parallel& parallel) {
     const Buffer<T> slopes(p.batch);
     const int64_t fault = for_each_target(p.batch, 3 * p.dim + 50, parallel, [&](int64_t b) {
       if (!in_table(p, p.users, b) || !in_table(p, p.items, b) || !in_table(p, p.negatives, b)) return false;
-      const T* u = x + p.users[b] * p.dim;
-      const double margin = static_cast<double>(inner_product<T>(u, x + p.items[b] * p.dim, p.dim)) -
-                            static_cast<double>(inner_product<T>(u, x + p.negatives[b] * p.dim, p.dim));
-      const BprTerm term(margin);
+      const BprTerm term =
+          triple_term(x + p.users[b] * p.dim, x + p.items[b] * p.dim, x + p.negatives[b] * p.dim, p.dim);
       losses.get()[b] = term.loss;
       slopes.get()[b] = static_cast<T>(term.slope / static_cast<double>(p.batch));
       return true;

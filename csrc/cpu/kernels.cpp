@@ -14,12 +14,21 @@ const CpuKernels& choose() {
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
                           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                           __builtin_cpu_supports("avx512vl");
+  const bool has_bf16 = has_avx512 && __builtin_cpu_supports("avx512bf16");
   const char* wanted = std::getenv("LTGNN_CPU_CAPABILITY");
-  const auto allowed = [&](const char* name) { return wanted == nullptr || std::strcmp(wanted, name) == 0; };
-  if (has_avx512 && allowed("avx512")) return cpu_kernels_avx512();
-  // A wish for more than the machine has ends at the best that it has.
-  const bool wish_too_high = wanted != nullptr && std::strcmp(wanted, "avx512") == 0;
-  if (has_avx2 && (allowed("avx2") || wish_too_high)) return cpu_kernels_avx2();
+  // Best first. A wish for more than the machine has ends at the best that it has below.
+  const struct {
+    const char* name;
+    bool has;
+    const CpuKernels& (*table)();
+  } levels[] = {{"avx512_bf16", has_bf16, cpu_kernels_avx512_bf16},
+                {"avx512", has_avx512, cpu_kernels_avx512},
+                {"avx2", has_avx2, cpu_kernels_avx2}};
+  bool reached = wanted == nullptr;
+  for (const auto& level : levels) {
+    reached = reached || std::strcmp(wanted, level.name) == 0;
+    if (reached && level.has) return level.table();
+  }
 #endif
   return cpu_kernels_baseline();
 }

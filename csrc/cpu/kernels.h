@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
+#include "kernels/epoch_pairs.h"
 #include "kernels/losses.h"
 #include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
@@ -29,6 +30,7 @@ struct CpuKernels {
   int64_t (*sample_aggregate)(const SampleAggregateParams&, const Parallel&);
   int64_t (*sample_neighbors)(const SampleNeighborsParams&, const Parallel&);
   int64_t (*negative_sample)(const NegativeSampleParams&, const Parallel&);
+  int64_t (*epoch_pairs)(const EpochPairsParams&, const Parallel&);
   int64_t (*ltgnn_forward)(const LtgnnForwardParams&, const Parallel&);
   int64_t (*ltgnn_update)(const LtgnnUpdateParams&, const Parallel&);
   int64_t (*ltgnn_bpr_step)(const LtgnnBprStepParams&, const Parallel&);
@@ -45,9 +47,10 @@ struct CpuKernels {
 const CpuKernels& cpu_kernels_baseline();
 const CpuKernels& cpu_kernels_avx2();
 const CpuKernels& cpu_kernels_avx512();
+const CpuKernels& cpu_kernels_avx512_bf16();
 
 // The table in use: the best for this machine, or the one that the environment variable
-// LTGNN_CPU_CAPABILITY=baseline|avx2|avx512 names, where the machine has it.
+// LTGNN_CPU_CAPABILITY=baseline|avx2|avx512|avx512_bf16 names, where the machine has it.
 const CpuKernels& cpu_kernels();
 
 }  // namespace ltgnn

@@ -1,10 +1,16 @@
-// The whole BPR step of LTGNN on the CPU: the kernels of its three parts, one after another, on the distinct
-// rows of the batch. See kernels/ltgnn_bpr_step.h.
+// The whole BPR step of LTGNN on the CPU. See kernels/ltgnn_bpr_step.h. Three passes, each in parallel:
+//   1. forward  of the distinct rows
+//   2. loss     and slope of each triple
+//   3. update   a row at a time: its gradient over its occurrences in the order of the triples (as bpr_loss
+//   adds
+//               it, so with the same bits), gradient memory, Adam, and z and delta, which nobody reads any
+//               more. The next rows of six tables are asked for ahead.
 #pragma once
 
 #include "cpu/bpr.h"
 #include "cpu/ltgnn_step.h"
 #include "cpu/radix_sort.h"
+#include "cpu/scratch.h"
 #include "kernels/ltgnn_bpr_step.h"
 
 namespace ltgnn {
@@ -20,72 +26,117 @@ inline int64_t first_bad_triple(const LtgnnBprStepParams& p) {
   return -1;
 }
 
-// The distinct nodes of a batch: rows [count] ascending, how often each occurs, and for each entry (all
-// users, then items, then negatives) its place among the rows.
+// The distinct nodes of a batch, ascending, and where they occur. Entry 3 b + 0, 1, 2 is triple b's user,
+// positive, negative. Entries are sorted by row and, of one row, in their order.
 struct BatchRows {
-  Buffer<int64_t> rows, occurrences, position;
+  int64_t *rows, *begin;  // [count], [count + 1]: row r's entries are sorted entries begin[r]..begin[r + 1]
+  int64_t *entries, *position;  // [3 batch]: sorted entries; for each entry its place among the rows
+  int64_t* nodes;               // [3 batch], scratch
   int64_t count = 0;
 
-  explicit BatchRows(const LtgnnBprStepParams& p)
-      : rows(3 * p.batch), occurrences(3 * p.batch), position(3 * p.batch) {
-    const int64_t entries = 3 * p.batch;
-    const Buffer<int64_t> nodes(entries), places(entries);
+  void reserve(Scratch& scratch, int64_t batch) {
+    for (int64_t** list : {&rows, &begin, &entries, &position, &nodes}) scratch.reserve(*list, 3 * batch + 1);
+  }
+
+  void fill(const LtgnnBprStepParams& p) {
     for (int64_t b = 0; b < p.batch; ++b) {
-      nodes.get()[b] = p.users[b];
-      nodes.get()[p.batch + b] = p.items[b];
-      nodes.get()[2 * p.batch + b] = p.negatives[b];
+      nodes[3 * b] = p.users[b];
+      nodes[3 * b + 1] = p.items[b];
+      nodes[3 * b + 2] = p.negatives[b];
     }
-    for (int64_t i = 0; i < entries; ++i) places.get()[i] = i;
-    sort_with_places(nodes.get(), places.get(), entries, p.update.adam.table_rows);
-    for (int64_t i = 0; i < entries; ++i) {
-      if (i == 0 || nodes.get()[i] != nodes.get()[i - 1]) rows.get()[count++] = nodes.get()[i];
-      ++occurrences.get()[count - 1];
-      position.get()[places.get()[i]] = count - 1;
+    for (int64_t i = 0; i < 3 * p.batch; ++i) entries[i] = i;
+    sort_with_places(nodes, entries, 3 * p.batch, p.update.adam.table_rows);
+    for (int64_t i = 0; i < 3 * p.batch; ++i) {
+      if (i == 0 || nodes[i] != nodes[i - 1]) {
+        begin[count] = i;
+        rows[count++] = nodes[i];
+      }
+      position[entries[i]] = count - 1;
     }
+    begin[count] = 3 * p.batch;
+  }
+};
+
+// dL/dout of the distinct row `k`.
+template <class T>
+struct RowGradient {
+  const BatchRows& batch;
+  const T *out, *slopes;
+  int64_t dim, k;
+
+  template <class V>
+  LTGNN_HD V operator()(int64_t column, V tag) const {
+    V sum{};
+    for (int64_t i = batch.begin[k]; i < batch.begin[k + 1]; ++i) {
+      const int64_t triple = batch.entries[i] / 3, role = batch.entries[i] % 3;
+      const int64_t* place = batch.position + 3 * triple;
+      const auto row = [&](int64_t which) { return load_as<T>(out + place[which] * dim + column, tag); };
+      if (role == 0)
+        sum += slopes[triple] * (row(2) - row(1));
+      else
+        sum += (role == 1 ? -slopes[triple] : slopes[triple]) * row(0);
+    }
+    return sum;
   }
 };
 
 template <class T>
 int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel) {
-  const BatchRows batch(p);
-  const int64_t dim = p.forward.sample.dim, elements = batch.count * dim;
+  const int64_t dim = p.forward.sample.dim, most = 3 * p.batch * dim;
   const bool stores_z = p.forward.z != nullptr, has_memory = p.forward.sample.second != nullptr;
-  const Buffer<T> out(elements), grad(elements), z_new(stores_z ? elements : 0), h(has_memory ? elements : 0);
-  const Buffer<T> l2(batch.count);
-  const T one = static_cast<T>(l2_of_one(p));
-  for (int64_t k = 0; k < batch.count; ++k) l2.get()[k] = static_cast<T>(batch.occurrences.get()[k]) * one;
+  Scratch scratch;
+  BatchRows batch;
+  T *out, *z_new, *h, *slopes;
+  double* losses;
+  batch.reserve(scratch, p.batch);
+  scratch.reserve(out, most);
+  scratch.reserve(z_new, stores_z ? most : 0);
+  scratch.reserve(h, has_memory ? most : 0);
+  scratch.reserve(slopes, p.batch);
+  scratch.reserve(losses, p.batch);
+  scratch.allocate();
+  batch.fill(p);
 
   LtgnnForwardParams forward = p.forward;
-  forward.sample.rows = batch.rows.get();
+  forward.sample.rows = batch.rows;
   forward.sample.num_targets = batch.count;
   forward.sample.seed = step_seed(p.seed, *p.counter);
-  forward.sample.out_second = h.get();
-  forward.z_new = z_new.get();
-  forward.out = out.get();
-  const int64_t fault = ltgnn_forward(forward, parallel);
-  if (fault >= 0) return p.batch + batch.rows.get()[fault];
+  forward.sample.out_second = h;
+  forward.z_new = z_new;
+  forward.out = out;
+  const int64_t fault = ltgnn_forward_rows<T>(forward, parallel);
+  if (fault >= 0) return p.batch + batch.rows[fault];
 
-  LossParams loss;
-  loss.x = out.get();
-  loss.num_rows = batch.count;
-  loss.dim = dim;
-  loss.users = batch.position.get();
-  loss.items = batch.position.get() + p.batch;
-  loss.negatives = batch.position.get() + 2 * p.batch;
-  loss.batch = p.batch;
-  loss.grad = grad.get();
-  loss.loss = p.loss;
-  loss.type = p.update.adam.type;
-  bpr_loss(loss, parallel);
+  for_each_target(p.batch, 3 * dim + 50, parallel, [&](int64_t b) {
+    const int64_t* place = batch.position + 3 * b;
+    const BprTerm term = triple_term(out + place[0] * dim, out + place[1] * dim, out + place[2] * dim, dim);
+    losses[b] = term.loss;
+    slopes[b] = static_cast<T>(term.slope / static_cast<double>(p.batch));
+    return true;
+  });
+  double total = 0.0;
+  for (int64_t b = 0; b < p.batch; ++b) total += losses[b];
+  *p.loss = p.batch > 0 ? total / static_cast<double>(p.batch) : 0.0;
 
   LtgnnUpdateParams update = p.update;
-  update.adam.rows = batch.rows.get();
-  update.adam.num_rows = batch.count;
-  update.adam.grad = grad.get();
-  update.adam.l2 = l2.get();
-  update.adam.constants = adam_constants(p.lr, p.beta1, p.beta2, p.eps, *p.counter + 1);
-  update.h = has_memory ? h.get() : nullptr;
-  ltgnn_update(update, parallel);
+  update.h = has_memory ? h : nullptr;
+  const AdamParams& adam = update.adam;
+  const ImplicitGradient<T> implicit(update);
+  const AdamScalars<T> scalars(adam_constants(p.lr, p.beta1, p.beta2, p.eps, *p.counter + 1));
+  const T one = static_cast<T>(l2_of_one(p));
+  constexpr int64_t kAhead = 4;  // rows
+  for_each_target(batch.count, 20 * dim, parallel, [&](int64_t k) {
+    if (k + kAhead < batch.count) {
+      const void* tables[] = {adam.param, adam.m, adam.v, update.g_table, p.forward.z, p.forward.delta};
+      for (const void* table : tables)
+        prefetch_row(table, batch.rows[k + kAhead], dim * static_cast<int64_t>(sizeof(T)));
+    }
+    const T l2 = static_cast<T>(batch.begin[k + 1] - batch.begin[k]) * one;
+    ltgnn_update_row<T>(update, implicit, scalars, k, batch.rows[k], l2,
+                        RowGradient<T>{batch, out, slopes, dim, k});
+    if (stores_z) remember_row<T>(forward, k);
+    return true;
+  });
   ++*p.counter;
   return -1;
 }

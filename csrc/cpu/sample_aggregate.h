@@ -3,7 +3,7 @@
 
 #include "core/dispatch.h"
 #include "core/lanes.h"
-#include "cpu/targets.h"
+#include "cpu/drawn_targets.h"
 #include "kernels/negative_sample.h"
 #include "kernels/sample_aggregate.h"
 
@@ -15,66 +15,57 @@ inline int64_t sampling_operations(const SampleAggregateParams& p) {
   return p.dim * (p.fanout + 4) * ((p.history ? 2 : 1) + (p.second ? 1 : 0));
 }
 
-// What one target row drew.
-struct Picks {
-  uint32_t position[kMaxFanout];
-  int count = 0;
-  int64_t degree = 0;
-};
+// A table from which on its rows are asked for ahead: one that a second-level cache does not hold.
+constexpr int64_t kPrefetchFromBytes = int64_t{1} << 19;
 
-// False where the row number or the row's edge range is not usable.
-template <class Params>
-bool draw_picks(const Params& p, int64_t row, Picks& picks) {
-  if (row < 0 || row >= p.csr.num_rows || !valid_row(p.csr, row)) return false;
-  picks.degree = p.csr.indptr[row + 1] - p.csr.indptr[row];
-  picks.count = sample_row(picks.degree, p.fanout, p.seed, row, picks.position);
-  return true;
-}
-
-template <class Index>
-PickedColumns<Index> picked_columns(const CsrView& csr, int64_t row, const Picks& picks) {
-  return {static_cast<const Index*>(csr.indices) + csr.indptr[row], picks.position};
+// Asks for all that the aggregate of a target reads.
+template <class T, class Index>
+void prefetch_target(const SampleAggregateParams& p, const DrawnTarget<Index>& target) {
+  const int64_t row_bytes = p.dim * static_cast<int64_t>(sizeof(T));
+  if (p.csr.num_cols * row_bytes < kPrefetchFromBytes) return;
+  prefetch_row(p.history_sum, target.row, row_bytes);
+  if (p.self_loops) {
+    prefetch_row(p.x, target.row, row_bytes);
+    prefetch_row(p.second, target.row, row_bytes);
+  }
+  for (int k = 0; k < target.count; ++k) {
+    prefetch_row(p.col_scale, target(k), sizeof(T));
+    prefetch_row(p.x, target(k), row_bytes);
+    prefetch_row(p.history, target(k), row_bytes);
+    prefetch_row(p.second, target(k), row_bytes);
+  }
 }
 
 inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& parallel) {
   return dispatch_float(p.type, [&](auto type) {
     using T = typename decltype(type)::type;
     return dispatch_index(p.csr.index_type, [&](auto index) {
-      using Index = typename decltype(index)::type;
-      return for_each_target(p.num_targets, sampling_operations(p), parallel, [&](int64_t k) {
-        const int64_t row = p.rows[k];
-        Picks picks;
-        if (!draw_picks(p, row, picks)) return false;
-        const T outer = sample_factor<T>(p, row, picks.degree, picks.count);
-        const auto columns = picked_columns<Index>(p.csr, row, picks);
-        bool good = true;
-        for_each_tile<T>(p.dim, [&]<class TileType>(int64_t column) {
-          TileType tile;
-          if (!aggregate_tile<TileType, T>(p, row, columns, picks.count, outer, column, tile)) good = false;
-          tile.store(static_cast<T*>(p.out) + k * p.dim + column);
-          if (!aggregate_second<TileType, T>(p, k, row, columns, picks.count, outer, column)) good = false;
-        });
-        return good;
-      });
+      using Target = DrawnTarget<typename decltype(index)::type>;
+      return for_each_drawn_target<typename decltype(index)::type>(
+          p, sampling_operations(p), parallel, [&](const Target& target) { prefetch_target<T>(p, target); },
+          [&](int64_t k, const Target& target) {
+            const T outer = sample_factor<T>(p, target.row, target.degree, target.count);
+            for_each_tile<T>(p.dim, [&]<class TileType>(int64_t column) {
+              TileType tile;
+              aggregate_tile<TileType, T>(p, target.row, target, target.count, outer, column, tile);
+              tile.store(static_cast<T*>(p.out) + k * p.dim + column);
+              aggregate_second<TileType, T>(p, k, target.row, target, target.count, outer, column);
+            });
+          });
     });
   });
 }
 
 inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& parallel) {
   return dispatch_index(p.csr.index_type, [&](auto index) {
-    using Index = typename decltype(index)::type;
-    return for_each_target(p.num_targets, 10 * p.fanout, parallel, [&](int64_t k) {
-      Picks picks;
-      if (!draw_picks(p, p.rows[k], picks)) return false;
-      const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[p.rows[k]];
-      for (int j = 0; j < p.fanout; ++j) {
-        const int64_t c = j < picks.count ? static_cast<int64_t>(indices[picks.position[j]]) : -1;
-        if (j < picks.count && static_cast<uint64_t>(c) >= static_cast<uint64_t>(p.csr.num_cols))
-          return false;
-        p.out[k * p.fanout + j] = c;
-      }
-      return true;
-    });
+    using Target = DrawnTarget<typename decltype(index)::type>;
+    return for_each_drawn_target<typename decltype(index)::type>(
+        p, 10 * p.fanout, parallel, [](const Target&) {},
+        [&](int64_t k, const Target& target) {
+          int64_t* out = p.out + k * p.fanout;
+          for (int j = 0; j < target.count; ++j) out[j] = target(j);
+          for (int j = target.count; j < p.fanout; ++j) out[j] = -1;
+        });
   });
 }
 

@@ -7,6 +7,7 @@
 #include "cpu/adam.h"
 #include "cpu/bpr.h"
 #include "cpu/edge_dot.h"
+#include "cpu/epoch_pairs.h"
 #include "cpu/in_batch_softmax.h"
 #include "cpu/kernels.h"
 #include "cpu/ltgnn_bpr_step.h"
@@ -28,6 +29,7 @@ inline CpuKernels make_table(const char* name) {
   table.sample_aggregate = sample_aggregate;
   table.sample_neighbors = sample_neighbors;
   table.negative_sample = negative_sample;
+  table.epoch_pairs = epoch_pairs;
   table.ltgnn_forward = ltgnn_forward;
   table.ltgnn_update = ltgnn_update;
   table.ltgnn_bpr_step = ltgnn_bpr_step;

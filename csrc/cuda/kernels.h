@@ -13,6 +13,7 @@
 #include "cuda/spmm.h"
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
+#include "kernels/epoch_pairs.h"
 #include "kernels/losses.h"
 #include "kernels/ltgnn_bpr_step.h"
 #include "kernels/ltgnn_step.h"
@@ -48,6 +49,7 @@ void bpr_loss(const LossParams& params, const Launch& at);
 void sample_aggregate(const SampleAggregateParams& params, const Launch& at);
 void sample_neighbors(const SampleNeighborsParams& params, const Launch& at);
 void negative_sample(const NegativeSampleParams& params, const Launch& at);
+void epoch_pairs(const EpochPairsParams& params, const Launch& at);
 void adam(const AdamParams& params, const Launch& at);
 void ltgnn_forward(const LtgnnForwardParams& params, const Launch& at);
 void ltgnn_update(const LtgnnUpdateParams& params, const Launch& at);

@@ -142,7 +142,6 @@ LTGNN_HD void store_nan(T* p) {
 // What a row drew, as kernels/sample_aggregate.h asks for it.
 template <class Index>
 struct DrawnRow {
-  static constexpr bool kInRange = true;
   const Index* columns = nullptr;  // [count], shared memory
   int count = 0;
   int64_t degree = 0;

@@ -26,8 +26,10 @@ struct LossParams {
   const int64_t* items = nullptr;      // [batch]: the positives
   const int64_t* negatives = nullptr;  // [batch]; BPR only
   int64_t batch = 0;
-  double tau = 0.1;        // in-batch softmax only
-  double exponent = 1.0;   // t; in-batch softmax only
+  double tau = 0.1;       // in-batch softmax only
+  double exponent = 1.0;  // t; in-batch softmax only
+  bool allow_bf16 =
+      false;  // in-batch softmax only: see csrc/cpu/softmax_products_bf16.h; other kernels do without
   void* grad = nullptr;    // [num_rows, dim], dL/dx, all written
   double* loss = nullptr;  // [1]
   DType type = DType::kFloat32;

@@ -53,22 +53,22 @@ struct FixedPointStep {
         rest(static_cast<S>(1.0 / (1.0 - p.c0))) {}
 };
 
-// One tile of a target's forward step. columns(k): see gather_picked. False where one is out of range.
+// One tile of a target's forward step. columns(k): see gather_picked.
 template <class Tile, class T, class Columns>
-LTGNN_HD bool ltgnn_forward_tile(const LtgnnForwardParams& p, const FixedPointStep<T>& step, int64_t target,
+LTGNN_HD void ltgnn_forward_tile(const LtgnnForwardParams& p, const FixedPointStep<T>& step, int64_t target,
                                  int64_t row, const Columns& columns, int count, T outer, int64_t column) {
   const SampleAggregateParams& s = p.sample;
   const T* e0 = static_cast<const T*>(p.e0) + row * s.dim + column;
   const int64_t result = target * s.dim + column;
   Tile tile;
-  const bool good = aggregate_tile<Tile, T>(s, row, columns, count, outer, column, tile);
+  aggregate_tile<Tile, T>(s, row, columns, count, outer, column, tile);
   tile.scale(step.kept);
   tile.add_scaled(step.alpha, e0);
   if (p.z) tile.store(static_cast<T*>(p.z_new) + result);
   tile.add_scaled(step.minus_c0, e0);
   tile.scale(step.rest);
   tile.store(static_cast<T*>(p.out) + result);
-  return aggregate_second<Tile, T>(s, target, row, columns, count, outer, column) && good;
+  aggregate_second<Tile, T>(s, target, row, columns, count, outer, column);
 }
 
 // Writes element i of z_new into the memory, and the change into delta.

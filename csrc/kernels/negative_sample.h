@@ -15,11 +15,12 @@
 namespace ltgnn {
 
 struct NegativeSampleParams {
-  CsrView csr;                     // users x items; indices sorted and distinct in each row
+  CsrView csr;  // users x items; indices sorted and distinct in each row, item + first_item
   const int64_t* users = nullptr;  // [num_draws], each in [0, num_rows)
   int64_t num_draws = 0;
   uint64_t seed = 0;
   int64_t* out = nullptr;  // [num_draws]
+  int64_t first_item = 0;  // at most INT32_MAX
 };
 
 template <class Index>
@@ -31,7 +32,7 @@ LTGNN_HD int64_t draw_negative(const NegativeSampleParams& p, int64_t draw) {
   if (missing <= 0) return -1;
   PhiloxStream random(p.seed, static_cast<uint64_t>(draw));
   const auto* items = static_cast<const Index*>(p.csr.indices) + begin;
-  const int64_t item = nth_missing(items, degree, random.below(static_cast<uint64_t>(missing)));
+  const int64_t item = nth_missing(items, degree, random.below(static_cast<uint64_t>(missing)), p.first_item);
   return item < p.csr.num_cols ? item : p.csr.num_cols - 1;  // only where a list is malformed
 }
 

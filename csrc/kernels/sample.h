@@ -32,13 +32,13 @@ LTGNN_HD int sample_row(int64_t degree, int fanout, uint64_t seed, int64_t row, 
 }
 
 // The k-th smallest item (from 0) that a sorted list of distinct items lacks: the answer is k plus the
-// number of listed items before it, found by bisection.
+// number of listed items before it, found by bisection. The list holds item numbers plus `first`.
 template <class Index>
-LTGNN_HD int64_t nth_missing(const Index* items, int64_t length, int64_t k) {
+LTGNN_HD int64_t nth_missing(const Index* items, int64_t length, int64_t k, int64_t first = 0) {
   int64_t low = 0, high = length;
   while (low < high) {
     const int64_t middle = low + (high - low) / 2;
-    if (static_cast<int64_t>(items[middle]) - middle <= k)
+    if (static_cast<int64_t>(items[middle]) - middle <= k + first)
       low = middle + 1;
     else
       high = middle;

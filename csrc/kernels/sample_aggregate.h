@@ -54,26 +54,15 @@ LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, int64_t de
   return p.row_scale ? factor * static_cast<const T*>(p.row_scale)[row] : factor;
 }
 
-// The columns of a row's picked neighbours, found in its indices as they are asked for.
-template <class Index>
-struct PickedColumns {
-  static constexpr bool kInRange = false;  // whoever reads one must test it
-  const Index* indices;                    // of the row
-  const uint32_t* picks;
-  LTGNN_HD int64_t operator()(int k) const { return static_cast<int64_t>(indices[picks[k]]); }
-};
-
 // One tile of the sum over picked neighbours of t_s (x_s - history_s), times `outer` (s_r degree_r / S), plus
-// the exact self loop times s_r. columns(k) is the column of the k-th neighbour. False where it is out of
-// range.
+// the exact self loop times s_r. columns(k) is the column of the k-th neighbour, in range.
 template <class Tile, class T, class Columns>
-LTGNN_HD bool gather_picked(const SampleAggregateParams& p, const T* x, const T* history, int64_t row,
+LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T* history, int64_t row,
                             const Columns& columns, int count, T outer, int64_t column, Tile& tile) {
   const auto* col_scale = static_cast<const T*>(p.col_scale);
-  const auto num_cols = static_cast<uint64_t>(p.csr.num_cols);
   tile.zero();
   int k = 0;
-  if constexpr (Tile::kBatch > 1 && Columns::kInRange) {
+  if constexpr (Tile::kBatch > 1) {
     // Nothing stands between the loads of a batch: they are in flight together. One batch at a time, since
     // two take more registers than there are.
 #if defined(__CUDACC__)
@@ -94,7 +83,6 @@ LTGNN_HD bool gather_picked(const SampleAggregateParams& p, const T* x, const T*
   }
   for (; k < count; ++k) {
     const int64_t c = columns(k);
-    if (!Columns::kInRange && static_cast<uint64_t>(c) >= num_cols) return false;
     const T w = (col_scale ? col_scale[c] : T(1)) * outer;
     tile.add_scaled(w, x + c * p.dim + column);
     if (history) tile.add_scaled(-w, history + c * p.dim + column);
@@ -105,29 +93,26 @@ LTGNN_HD bool gather_picked(const SampleAggregateParams& p, const T* x, const T*
     tile.add_scaled(w, x + row * p.dim + column);
     if (history) tile.add_scaled(-w, history + row * p.dim + column);
   }
-  return true;
 }
 
 // The variance-reduced aggregate of one tile, history_sum included.
 template <class Tile, class T, class Columns>
-LTGNN_HD bool aggregate_tile(const SampleAggregateParams& p, int64_t row, const Columns& columns, int count,
+LTGNN_HD void aggregate_tile(const SampleAggregateParams& p, int64_t row, const Columns& columns, int count,
                              T outer, int64_t column, Tile& tile) {
-  const bool good = gather_picked<Tile, T>(p, static_cast<const T*>(p.x), static_cast<const T*>(p.history),
-                                           row, columns, count, outer, column, tile);
+  gather_picked<Tile, T>(p, static_cast<const T*>(p.x), static_cast<const T*>(p.history), row, columns, count,
+                         outer, column, tile);
   if (p.history_sum) tile.add_scaled(T(1), static_cast<const T*>(p.history_sum) + row * p.dim + column);
-  return good;
 }
 
 // The aggregate of `second` over the same neighbours, into out_second; nothing where there is no second.
 template <class Tile, class T, class Columns>
-LTGNN_HD bool aggregate_second(const SampleAggregateParams& p, int64_t target, int64_t row,
+LTGNN_HD void aggregate_second(const SampleAggregateParams& p, int64_t target, int64_t row,
                                const Columns& columns, int count, T outer, int64_t column) {
-  if (!p.second) return true;
+  if (!p.second) return;
   Tile tile;
-  const bool good = gather_picked<Tile, T>(p, static_cast<const T*>(p.second), nullptr, row, columns, count,
-                                           outer, column, tile);
+  gather_picked<Tile, T>(p, static_cast<const T*>(p.second), nullptr, row, columns, count, outer, column,
+                         tile);
   tile.store(static_cast<T*>(p.out_second) + target * p.dim + column);
-  return good;
 }
 
 }  // namespace ltgnn

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads, print_metrics, use_threads
 from ltgnn.cli.runs import open_model
 from ltgnn.data import Dataset, load, read
-from ltgnn.training.experiment import score
+from ltgnn.training.run_data import DatasetInMemory, RunData
 from ltgnn.training.run_dir import write_json
+from ltgnn.training.scoring import score
 
 HELP = "score a trained model on test data"
 
@@ -24,46 +26,64 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--data", type=str | None, default=None,
                         help="file or folder with a test split; none: the run's own")  # fmt: skip
     parser.add_argument("--json", type=str | None, default=None, help="write the result here")
+    parser.add_argument(
+        "--eval_users", type=int, default=0, help="score a seeded sample of so many users; 0: all"
+    )
     add_threads(parser)
     parser.add_function_arguments(read, "read", skip={"path"})
     return parser
 
 
-def same_world(run: Dataset, other: Dataset) -> Dataset:
-    """`other`, with the run's own train and valid parts, which the model has seen.
+def same_world(run: RunData, other: Dataset) -> RunData:
+    """`other`, whose test part is to be predicted by the run's model.
 
     Raises:
         ValueError: users and items are not numbered alike.
     """
-    try:
-        return Dataset(other.name, run.train, run.valid, other.test)
-    except ValueError as error:
-        raise ValueError(f"the data do not fit the run: {error}") from error
+    for side in ("user", "item"):
+        ours, theirs = (
+            (run.num_users, other.num_users) if side == "user" else (run.num_items, other.num_items)
+        )
+        if ours != theirs:
+            raise ValueError(
+                f"the data do not fit the run: num_{side}s must be {ours}, got {theirs}"
+            )
+        ids, others = run.ids(side), getattr(other.train, f"{side}_ids")
+        if (ids is None) != (others is None) or (
+            ids is not None and not np.array_equal(ids, others)
+        ):
+            raise ValueError(f"the data do not fit the run: {side}_ids must equal the run's")
+    return DatasetInMemory(other)
 
 
 def run(args: Namespace) -> None:
     """The command."""
     use_threads(args)
-    experiment, dataset, model, epoch = open_model(args.run)
+    experiment, data, model, epoch = open_model(args.run)
+    truth = data
     if args.data is not None:
-        dataset = same_world(dataset, load(args.data, **args.read.as_dict()))
-    if dataset.test is None or len(dataset.test) == 0:
+        truth = same_world(data, load(args.data, **args.read.as_dict()))
+    if not truth.sizes.get("test"):
         raise ValueError("there are no test interactions: give --data with a test split")
     start = time.perf_counter()
-    metrics = score(model, dataset, "test", experiment.ks)
+    metrics = score(
+        model, data, "test", experiment.ks, truth=truth, eval_users=args.eval_users, seed=experiment.train.seed,
+        progress=True,
+    )  # fmt: skip
     result = {
         "model": experiment.model,
-        "dataset": dataset.name,
-        "num_users": dataset.num_users,
-        "num_items": dataset.num_items,
-        "num_train": len(dataset.train),
-        "num_test": len(dataset.test),
+        "dataset": truth.name,
+        "num_users": data.num_users,
+        "num_items": data.num_items,
+        "num_train": data.sizes["train"],
+        "num_test": truth.sizes["test"],
+        "eval_users": args.eval_users or "all",
         "epoch": epoch,
-        **{**metrics, "num_users_evaluated": metrics["num_users"], "num_users": dataset.num_users},
+        **{**metrics, "num_users_evaluated": metrics["num_users"], "num_users": data.num_users},
         "eval_seconds": time.perf_counter() - start,
         "threads": torch.get_num_threads(),
     }
-    print(dataset.describe())
+    print(truth.describe())
     print(f"{experiment.model}, epoch {epoch}, test:")
     print_metrics(result, experiment.ks)
     if args.json is not None:

@@ -11,9 +11,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads, use_threads
 from ltgnn.cli.runs import open_model
-from ltgnn.data import Dataset
 from ltgnn.ops import topk
+from ltgnn.training.experiment import open_run
+from ltgnn.training.run_data import RunData
 from ltgnn.training.run_dir import write_json
+from ltgnn.training.scoring import seen_rows
 
 HELP = "recommend items to users"
 
@@ -30,26 +32,31 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def find_users(dataset: Dataset, words: list[str]) -> list[int]:
+def find_users(data: RunData, words: list[str]) -> list[int]:
     """User numbers of external ids.
 
     Raises:
         ValueError: a user is not in the data.
     """
-    ids = dataset.train.user_ids
+    ids = data.ids("user")
     known = None if ids is None else {str(name): k for k, name in enumerate(ids.tolist())}
     numbers = []
     for word in words:
         as_number = int(word) if word.isdecimal() else -1
         number = as_number if known is None else known.get(word, -1)
-        if not 0 <= number < dataset.num_users:
-            raise ValueError(f"no user {word!r}; there are {dataset.num_users:,} users in the data")
+        if not 0 <= number < data.num_users:
+            raise ValueError(f"no user {word!r}; there are {data.num_users:,} users in the data")
         numbers.append(number)
     return numbers
 
 
-def recommend(folder: str | Path, users: list[int], k: int) -> list[dict[str, Any]]:
+def recommend(folder: str | Path, users: list[int] | None, k: int) -> list[dict[str, Any]]:
     """The best k items for each user that the user has not had in train or valid.
+
+    Args:
+        folder: of the run.
+        users: their numbers; None: the first three who have something in train.
+        k: items for each.
 
     Returns:
         One `{"user": id, "items": [ids], "scores": [...]}` for each, by external ids; fewer than k items where the
@@ -57,19 +64,20 @@ def recommend(folder: str | Path, users: list[int], k: int) -> list[dict[str, An
     """
     if k < 1:
         raise ValueError(f"--k must be at least 1, got {k}")
-    _, dataset, model, _ = open_model(folder)
-    seen = dataset.train.to_scipy()
-    if dataset.valid is not None:
-        seen = seen + dataset.valid.to_scipy()
-    rows = seen[np.asarray(users)]
+    _, data, model, _ = open_model(folder)
+    if users is None:
+        users = torch.nonzero(model.graph.degrees[: data.num_users]).flatten()[:3].tolist()
+    # Sorted and once each, as rows are read; then in the order asked for.
+    sorted_users, places = np.unique(np.asarray(users, dtype=np.int64), return_inverse=True)
+    rows = seen_rows(model.graph, data, "test", sorted_users)[places]
     queries, items = model.embeddings()
     scores, found = topk(
-        queries[torch.tensor(users)],
+        queries[torch.tensor(users, dtype=torch.int64)],
         items,
-        min(k, max(1, dataset.num_items)),
+        min(k, max(1, data.num_items)),
         seen=(torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices)),
     )
-    user_ids, item_ids = dataset.train.user_ids, dataset.train.item_ids
+    user_ids, item_ids = data.ids("user"), data.ids("item")
     result = []
     for user, row, values in zip(users, found.tolist(), scores.tolist(), strict=True):
         kept = [item for item in row if item >= 0]
@@ -83,7 +91,7 @@ def recommend(folder: str | Path, users: list[int], k: int) -> list[dict[str, An
     return result
 
 
-def print_recommendations(folder: str | Path, users: list[int], k: int) -> None:
+def print_recommendations(folder: str | Path, users: list[int] | None, k: int) -> None:
     """One line a user."""
     for row in recommend(folder, users, k):
         pairs = zip(row["items"], row["scores"], strict=True)
@@ -93,8 +101,8 @@ def print_recommendations(folder: str | Path, users: list[int], k: int) -> None:
 def run(args: Namespace) -> None:
     """The command."""
     use_threads(args)
-    _, dataset, _, _ = open_model(args.run)
-    users = find_users(dataset, args.users.split(","))
+    _, data = open_run(args.run)
+    users = find_users(data, args.users.split(","))
     if args.json is not None:
         write_json(Path(args.json), {"recommendations": recommend(args.run, users, args.k)})
     print_recommendations(args.run, users, args.k)

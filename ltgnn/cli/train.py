@@ -6,16 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from ltgnn.cli.common import add_threads, parse_numbers, print_metrics, use_threads
 from ltgnn.cli.recommend import print_recommendations
 from ltgnn.data import read, synthetic
 from ltgnn.models import MODELS
+from ltgnn.models.base import config_from_dict
 from ltgnn.training import TrainConfig
 from ltgnn.training import experiment as experiments
 from ltgnn.training.experiment import Experiment, open_run
+from ltgnn.training.memory import available_bytes, estimate
 from ltgnn.training.run_dir import write_json
 
 HELP = "train a model on files or on the built-in data, evaluate it, save it"
@@ -29,7 +30,7 @@ def build_parser() -> ArgumentParser:
         "--data",
         type=str | None,
         default=None,
-        help="file, folder or block store (read whole); none: built-in",  # fmt: skip
+        help="file, folder or block store (read block by block); none: built-in",
     )
     parser.add_argument("--model", choices=sorted(MODELS), default="ltgnn")
     parser.add_argument(
@@ -41,6 +42,8 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--resume", type=str | None, default=None, metavar="RUN",
                         help="go on with an interrupted run; all else comes from it")  # fmt: skip
     parser.add_argument("--json", type=str | None, default=None, help="write the result here too")
+    parser.add_argument("--estimate", type=bool, default=False,
+                        help="only tell how much memory the run would take")  # fmt: skip
     parser.add_argument("--progress", type=bool, default=True, help="show progress bars")
     add_threads(parser)
     parser.add_class_arguments(TrainConfig)
@@ -74,6 +77,9 @@ def experiment_of(args: Namespace) -> Experiment:
         train=TrainConfig(**{name: args[name] for name in fields}),
         protocol=args.protocol,
         valid_fraction=args.valid_fraction,
+        eval_users=args.eval_users,
+        tables=args.tables,
+        memory=args.memory,
         ks=parse_numbers("--ks", args.ks),
     )
 
@@ -91,24 +97,38 @@ def run_command(args: Namespace) -> tuple[Path, dict[str, Any]]:
 
 def report(folder: Path, result: dict[str, Any]) -> None:
     """What a person wants to see at the end."""
-    experiment, dataset = open_run(folder)
-    print(dataset.describe())
+    experiment, data = open_run(folder)
+    print(data.describe())
     print(
         f"{result['model']}: {result['epochs']} epochs in {result['train_seconds']:.1f} s "
         f"({result['seconds_per_epoch']:.2f} s each, {result['threads']} threads), "
         f"peak memory {result['peak_rss_mb']:.0f} MB"
     )
-    print(f"test, epoch {result['best_epoch']} ({result['protocol_meaning']}):")
-    print_metrics(result, experiment.ks)
-    with_train = torch.unique(torch.from_numpy(dataset.train.users))[:3]
-    if len(with_train):
-        print_recommendations(folder, with_train.tolist(), 5)
+    if f"recall@{experiment.ks[0]}" in result:
+        users = f"{result['num_users_evaluated']:,.0f} users"
+        sample = f", a sample of {users}" if experiment.eval_users else ""
+        print(f"test, epoch {result['best_epoch']} ({result['protocol_meaning']}{sample}):")
+        print_metrics(result, experiment.ks)
+    print_recommendations(folder, None, 5)
     print(f"saved in {folder}")
+
+
+def print_estimate(experiment: Experiment) -> None:
+    """How much memory the run would take, and how much there is."""
+    data, _ = experiments.open_data(experiment)
+    model = MODELS[experiment.model]
+    config = config_from_dict(model.config_type, experiment.settings)
+    print(data.describe())
+    print(f"{experiment.model}, dim {config.dim}, tables in {experiment.tables}:")
+    print(estimate(data, model, config, experiment.train, experiment.tables).table())
+    print(f"available: {available_bytes() / 1e9:.2f} GB")
 
 
 def run(args: Namespace) -> None:
     """The command."""
     use_threads(args)
+    if args.estimate:
+        return print_estimate(experiment_of(args))
     folder, result = run_command(args)
     if args.json is not None:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)

@@ -222,6 +222,19 @@ class BipartiteGraph:
             return self
         return BipartiteGraph(self.num_users, self.num_items, indptr, indices)
 
+    def user_rows(self, users: Tensor) -> scipy.sparse.csr_array:
+        """The rows of some users [len(users), num_items], of ones (float32), in their order; users int64."""
+        users = users.to(self.device)
+        begin, degrees = self.indptr[users], self.degrees[users]
+        indptr = torch.cat([degrees.new_zeros(1), degrees.cumsum(0)])
+        places = torch.arange(int(indptr[-1]), device=self.device)
+        places += (begin - indptr[:-1]).repeat_interleave(degrees)
+        items = self.indices[places] - self.num_users
+        data = np.ones(len(items), dtype=np.float32)
+        return scipy.sparse.csr_array(
+            (data, items.cpu().numpy(), indptr.cpu().numpy()), shape=(len(users), self.num_items)
+        )
+
     def to_scipy(self) -> scipy.sparse.csr_array:
         """The user-item matrix [num_users, num_items] of ones (float32)."""
         data = np.ones(self.num_edges, dtype=np.float32)

@@ -1,6 +1,6 @@
 """Models: parameters and memory over one graph, behind one interface."""
 
-from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.base import Batch, ModelConfig, Recommender, TableCounts
 from ltgnn.models.captured_step import CapturedStep
 from ltgnn.models.lightgcn import LightGCN, LightGCNConfig
 from ltgnn.models.ltgnn import LTGNN, LTGNNConfig
@@ -18,5 +18,6 @@ __all__ = [
     "LightGCNConfig",
     "ModelConfig",
     "Recommender",
+    "TableCounts",
     "create",
 ]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ltgnn.graph import BipartiteGraph
+from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.ops import loss_and_grad
 
 
@@ -22,6 +22,7 @@ class ModelConfig:
         loss: 'softmax' (in-batch softmax on cosines) or 'bpr' (one sampled negative).
         tau: temperature of the softmax loss.
         exponent: weight of its logarithm (1: plain; else the bilateral form).
+        allow_bf16: let that loss round its factors to bfloat16 where the machine multiplies those faster.
         lr: Adam's learning rate.
         l2: weight of the L2 term `l2 / 2 * |e0_r|^2 / batch` of each occurrence of a row in a batch.
         init: 'xavier' (uniform) or 'normal' (standard deviation 0.1).
@@ -31,13 +32,19 @@ class ModelConfig:
     loss: Literal["softmax", "bpr"] = "softmax"
     tau: float = 0.12
     exponent: float = 0.84
+    allow_bf16: bool = True
     lr: float = 1e-3
     l2: float = 1e-5
     init: Literal["xavier", "normal"] = "xavier"
 
+    losses: ClassVar[tuple[str, ...]] = (
+        "softmax",
+        "bpr",
+    )  # those that the model can be trained with
+
     def __post_init__(self) -> None:
         self._require("dim", self.dim >= 1, "at least 1")
-        self._require("loss", self.loss in ("softmax", "bpr"), "'softmax' or 'bpr'")
+        self._require("loss", self.loss in self.losses, " or ".join(map(repr, self.losses)))
         self._require("tau", self.tau > 0, "positive")
         self._require("lr", self.lr >= 0, "not negative")
         self._require("l2", self.l2 >= 0, "not negative")
@@ -66,12 +73,33 @@ class Batch:
     learning_rate_factor: float = 1.0
 
 
+@dataclass(frozen=True)
+class TableCounts:
+    """Tables [num_nodes, dim] of a model, whose number times their size is nearly all of its memory.
+
+    Attributes:
+        kept: as long as the model lives, in its storage.
+        training: more at the worst moment of a training step or a refresh, in memory.
+        inference: more at the worst moment of `embeddings()`, in memory.
+    """
+
+    kept: int
+    training: int = 0
+    inference: int = 0
+
+
 class Recommender(nn.Module, ABC):
     """A model over the nodes of one graph: users first, then items.
 
     It lives on the graph's device; `to(device)` moves both. All that training changes lives in `state_dict()`: the
     embeddings `e0`, Adam's moments, the step counter, and whatever memory a model adds. Gradients are computed by
     the model itself, in closed form.
+
+    Args:
+        graph: the training graph.
+        config: of the model's type.
+        seed: of the initial embeddings.
+        storage: where tables [num_nodes, dim] are put; None: memory.
     """
 
     name: ClassVar[str]
@@ -80,7 +108,14 @@ class Recommender(nn.Module, ABC):
     adam_v: Tensor
     step: Tensor
 
-    def __init__(self, graph: BipartiteGraph, config: ModelConfig, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        config: ModelConfig,
+        *,
+        seed: int = 0,
+        storage: TableStorage | None = None,
+    ) -> None:
         super().__init__()
         if not isinstance(config, self.config_type):
             raise TypeError(
@@ -89,10 +124,12 @@ class Recommender(nn.Module, ABC):
             )
         self.graph = graph
         self.config: Any = config
-        e0 = _initial(graph, config, seed).to(graph.device)
+        self.storage = storage or TableStorage()
+        e0 = self._empty_table()
+        _initialise(e0, graph, config, seed)
         self.e0 = nn.Parameter(e0, requires_grad=False)
-        self.register_buffer("adam_m", torch.zeros_like(e0))
-        self.register_buffer("adam_v", torch.zeros_like(e0))
+        self.register_buffer("adam_m", self._zero_table())
+        self.register_buffer("adam_v", self._zero_table())
         self.register_buffer("step", torch.zeros((), dtype=torch.int64, device=graph.device))
 
     def _apply(self, fn: Any, recurse: bool = True) -> Recommender:
@@ -123,7 +160,24 @@ class Recommender(nn.Module, ABC):
         nodes = self.node_embeddings()
         return nodes[: self.graph.num_users], nodes[self.graph.num_users :]
 
+    @classmethod
+    def table_counts(cls, config: Any) -> TableCounts:
+        """How many tables [num_nodes, dim] there are at once, for an estimate of memory."""
+        return TableCounts(kept=3)
+
     # ---- for subclasses ----
+
+    def _empty_table(self) -> Tensor:
+        """[num_nodes, dim], of any content, where the model's tables live."""
+        return self.storage.empty(
+            self.graph.num_nodes, self.config.dim, dtype=torch.float32, device=self.graph.device
+        )
+
+    def _zero_table(self) -> Tensor:
+        """The same, of zeros."""
+        return self.storage.zeros(
+            self.graph.num_nodes, self.config.dim, dtype=torch.float32, device=self.graph.device
+        )
 
     def _targets(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The batch's distinct nodes.
@@ -148,6 +202,7 @@ class Recommender(nn.Module, ABC):
         return loss_and_grad(
             out, positions[0], positions[1], negatives,
             tau=self.config.tau, exponent=self.config.exponent,
+            allow_bf16=self.config.allow_bf16,
         )  # fmt: skip
 
     def _next_step(self, batch: Batch) -> tuple[int, float]:
@@ -156,16 +211,19 @@ class Recommender(nn.Module, ABC):
         return int(self.step), self.config.lr * batch.learning_rate_factor
 
 
-def _initial(graph: BipartiteGraph, config: ModelConfig, seed: int) -> Tensor:
+def _initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int) -> None:
+    """Fill the embeddings with random numbers, the same ones for every device and storage; in place."""
     generator = torch.Generator().manual_seed(seed)
-    e0 = torch.empty(graph.num_nodes, config.dim)
+    rows = e0 if e0.device.type == "cpu" else torch.empty(e0.shape, dtype=e0.dtype)
     if config.init == "normal":
-        return e0.normal_(0.0, 0.1, generator=generator)
-    # Users and items are two tables, each with its own Xavier bound (Glorot and Bengio, 2010).
-    for part in (e0[: graph.num_users], e0[graph.num_users :]):
-        bound = (6.0 / max(1, part.shape[0] + config.dim)) ** 0.5
-        part.uniform_(-bound, bound, generator=generator)
-    return e0
+        rows.normal_(0.0, 0.1, generator=generator)
+    else:
+        # Users and items are two tables, each with its own Xavier bound (Glorot and Bengio, 2010).
+        for part in (rows[: graph.num_users], rows[graph.num_users :]):
+            bound = (6.0 / max(1, part.shape[0] + config.dim)) ** 0.5
+            part.uniform_(-bound, bound, generator=generator)
+    if rows is not e0:
+        e0.copy_(rows)
 
 
 def config_from_dict(config_type: type[ModelConfig], values: dict[str, Any]) -> ModelConfig:

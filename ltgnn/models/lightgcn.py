@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.base import Batch, ModelConfig, Recommender, TableCounts
 from ltgnn.ops import adam_, propagate
 
 
@@ -37,6 +37,12 @@ class LightGCN(Recommender):
     name: ClassVar[str] = "lightgcn"
     config_type: ClassVar[type[ModelConfig]] = LightGCNConfig
     config: LightGCNConfig
+
+    @classmethod
+    def table_counts(cls, config: LightGCNConfig) -> TableCounts:
+        """See the base class. A step holds the smoothed gradient, its input, and what smoothing needs."""
+        smoothing = {0: 1, 1: 2}.get(config.layers, 3)
+        return TableCounts(kept=3, training=smoothing + 1, inference=smoothing)
 
     @torch.no_grad()
     def training_step(self, batch: Batch) -> Tensor:

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ltgnn.graph import BipartiteGraph
-from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.graph import BipartiteGraph, TableStorage
+from ltgnn.models.base import Batch, ModelConfig, Recommender, TableCounts
 from ltgnn.ops import (
     LtgnnTables,
     adam_,
@@ -101,17 +101,53 @@ class LTGNN(Recommender):
     history_sum: Tensor
     adjustment: Tensor | None
 
-    def __init__(self, graph: BipartiteGraph, config: LTGNNConfig, *, seed: int = 0) -> None:
-        super().__init__(graph, config, seed=seed)
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        config: LTGNNConfig,
+        *,
+        seed: int = 0,
+        storage: TableStorage | None = None,
+    ) -> None:
+        super().__init__(graph, config, seed=seed, storage=storage)
         deep = config.depth == "fixed_point"
-        e0 = self.e0.detach()
         adjusted = config.c1 > 0 or config.c2 > 0
-        self.register_buffer("z", self._sweep(e0, config.start_sweeps) if deep else None)
-        self.register_buffer("g", torch.zeros_like(e0) if config.gradient_memory else None)
-        self.register_buffer("delta", torch.zeros_like(e0))
-        self.register_buffer("history_sum", torch.empty_like(e0))
-        self.register_buffer("adjustment", torch.empty_like(e0) if adjusted else None)
+        self.register_buffer("z", self._empty_table() if deep else None)
+        self.register_buffer("g", self._zero_table() if config.gradient_memory else None)
+        self.register_buffer("delta", self._zero_table())
+        self.register_buffer("history_sum", self._empty_table())
+        self.register_buffer("adjustment", self._empty_table() if adjusted else None)
+        self._start()
         self.refresh()
+
+    @classmethod
+    def table_counts(cls, config: LTGNNConfig) -> TableCounts:
+        """See the base class."""
+        deep, adjusted = config.depth == "fixed_point", config.c1 > 0 or config.c2 > 0
+        kept = 5 + deep + config.gradient_memory + adjusted
+        swept = (
+            {"stored": 0, "sweeps": min(config.sweeps, 2), "solve": 4}[config.inference]
+            if deep
+            else 1
+        )
+        taken_out = 0 if config.c0 == config.c1 == config.c2 == 0 else 3 + adjusted
+        return TableCounts(
+            kept, training=3 * adjusted, inference=max(swept, 1 + taken_out if taken_out else 0)
+        )
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """The first Z: exact steps from E0, to and fro between two tables that are there already."""
+        if self.z is None:
+            return
+        times = self.config.start_sweeps
+        tables = (self.z, self.history_sum) if times % 2 == 0 else (self.history_sum, self.z)
+        tables[0].copy_(self.e0)
+        for turn in range(times):
+            propagate(
+                self.graph, tables[turn % 2], x0=self.e0.detach(), alpha=self.config.alpha,
+                self_loops=self.config.self_loops, out=tables[1 - turn % 2],
+            )  # fmt: skip
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -133,13 +169,22 @@ class LTGNN(Recommender):
         c = self.config
         if c.refresh_every and int(self.step) % c.refresh_every == 0:
             self.refresh()
-        if self.e0.is_cuda and self.has_fused_step:
+        if self.has_fused_step:
             lr = c.lr * batch.learning_rate_factor
             offset, negatives = self.graph.num_users, batch.negatives
             assert negatives is not None
             return self.fused_step(
                 batch.users, batch.items + offset, negatives + offset, seed=batch.seed, lr=lr
             )
+        return self.step_in_parts(batch)
+
+    @torch.no_grad()
+    def step_in_parts(self, batch: Batch) -> Tensor:
+        """`training_step` as forward, loss and update of the batch's distinct rows: for any loss and setting.
+
+        Without refreshes, and its neighbours are drawn by the batch's seed alone.
+        """
+        c = self.config
         tables = self._tables()
         rows, positions, l2 = self._targets(batch)
         out, h = ltgnn_forward_(
@@ -172,8 +217,6 @@ class LTGNN(Recommender):
         self, users: Tensor, items: Tensor, negatives: Tensor, *, seed: int, lr: float
     ) -> Tensor:
         """`training_step` as one operator, without a wait for the device and without refreshes.
-
-        It draws other neighbours than `training_step` on the CPU, which seeds each step by its batch alone.
 
         Args:
             users, items, negatives: [batch], int64, node numbers: items and negatives behind the users.

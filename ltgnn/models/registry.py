@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ltgnn.graph import BipartiteGraph
+from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import ModelConfig, Recommender, config_from_dict
+from ltgnn.models.gcn import GCN
+from ltgnn.models.graphsage import GraphSAGE
 from ltgnn.models.lightgcn import LightGCN
 from ltgnn.models.ltgnn import LTGNN
 from ltgnn.models.mf import MF
+from ltgnn.models.ngcf import NGCF
+from ltgnn.models.ultragcn import UltraGCN
 
-MODELS: dict[str, type[Recommender]] = {model.name: model for model in (LTGNN, LightGCN, MF)}
+MODELS: dict[str, type[Recommender]] = {
+    model.name: model for model in (LTGNN, LightGCN, MF, NGCF, UltraGCN, GCN, GraphSAGE)
+}
 
 
 def create(
@@ -19,6 +25,7 @@ def create(
     *,
     seed: int = 0,
     config: ModelConfig | None = None,
+    storage: TableStorage | None = None,
     **settings: Any,
 ) -> Recommender:
     """Make a model by name.
@@ -29,6 +36,7 @@ def create(
         seed: of the initial embeddings.
         config: a whole config of the model's type, or
         settings: single settings by name; the rest take their defaults.
+        storage: where the model's tables are put; None: memory.
 
     Raises:
         ValueError: no such model or setting, or a setting is out of range.
@@ -48,4 +56,4 @@ def create(
         raise TypeError("give either config or single settings, not both")
     if config is None:
         config = config_from_dict(model.config_type, settings)
-    return model(graph, config, seed=seed)
+    return model(graph, config, seed=seed, storage=storage)

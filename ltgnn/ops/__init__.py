@@ -2,6 +2,7 @@
 
 from ltgnn.ops.adam import adam_
 from ltgnn.ops.csr import Csr, GraphLike, SlackRows, SupportsCsr, SupportsSlackRows
+from ltgnn.ops.epoch_pairs import epoch_pairs
 from ltgnn.ops.fixed_point import push_residual_, solve_fixed_point, y_to_z, z_to_y
 from ltgnn.ops.incremental_update import IncrementalResult, incremental_update
 from ltgnn.ops.losses import bpr_loss, in_batch_softmax_loss, loss_and_grad
@@ -23,6 +24,7 @@ __all__ = [
     "SupportsSlackRows",
     "adam_",
     "bpr_loss",
+    "epoch_pairs",
     "in_batch_softmax_loss",
     "incremental_update",
     "loss_and_grad",

@@ -38,7 +38,13 @@ def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tens
 
 
 def in_batch_softmax_loss(
-    x: Tensor, users: Tensor, items: Tensor, *, tau: float = 0.1, exponent: float = 1.0
+    x: Tensor,
+    users: Tensor,
+    items: Tensor,
+    *,
+    tau: float = 0.1,
+    exponent: float = 1.0,
+    allow_bf16: bool = False,
 ) -> Tensor:
     """Softmax over the items of the batch, on cosines; the positive is not in the denominator.
 
@@ -51,6 +57,9 @@ def in_batch_softmax_loss(
         users, items: [batch], int64, row numbers of x: pair b is a positive.
         tau: temperature, positive.
         exponent: weight of the logarithm.
+        allow_bf16: factors of the three matrix products may be rounded to bfloat16, with sums in float32, where
+            the machine multiplies those faster: on processors with AVX-512 BF16, for float32 and tau >= 1/32.
+            Loss and gradient are then good to about 3 digits. No effect elsewhere.
 
     Returns:
         Scalar, float64. Differentiable in x. A row of zeros has cosine 0 and no gradient.
@@ -67,7 +76,9 @@ def in_batch_softmax_loss(
         >>> round(ltgnn.ops.in_batch_softmax_loss(x, b, b, tau=0.5).item(), 4)
         -2.0
     """
-    result: Tensor = torch.ops.ltgnn.in_batch_softmax_loss(x, users, items, tau, exponent)[0]
+    result: Tensor = torch.ops.ltgnn.in_batch_softmax_loss(
+        x, users, items, tau, exponent, allow_bf16
+    )[0]
     return result
 
 
@@ -79,6 +90,7 @@ def loss_and_grad(
     *,
     tau: float = 0.1,
     exponent: float = 1.0,
+    allow_bf16: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """BPR where `negatives` is given, in-batch softmax where it is None; with dL/dx, past autograd.
 
@@ -96,7 +108,7 @@ def loss_and_grad(
     if negatives is not None:
         result = torch.ops.ltgnn.bpr_loss(x, users, items, negatives)
     else:
-        result = torch.ops.ltgnn.in_batch_softmax_loss(x, users, items, tau, exponent)
+        result = torch.ops.ltgnn.in_batch_softmax_loss(x, users, items, tau, exponent, allow_bf16)
     return result
 
 

@@ -98,7 +98,7 @@ def philox(seed: int, stream: int, counter: int) -> list[int]:
     return c
 
 
-def _draw(seed: int, stream: int, number: int, bound: int) -> int:
+def draw(seed: int, stream: int, number: int, bound: int) -> int:
     """Draw `number` of a stream, in [0, bound)."""
     return philox(seed, stream, number // 4)[number % 4] * bound >> 32
 
@@ -110,12 +110,12 @@ def _sample_positions(degree: int, fanout: int, seed: int, row: int) -> list[int
     picks: list[int] = []
     for k in range(fanout):
         last = degree - fanout + k
-        pick = _draw(seed, row, k, last + 1)
+        pick = draw(seed, row, k, last + 1)
         picks.append(last if pick in picks else pick)
     return picks
 
 
-def _row(indptr: Tensor, indices: Tensor, row: int) -> Tensor:
+def row_of(indptr: Tensor, indices: Tensor, row: int) -> Tensor:
     """The indices of one row, after checks."""
     if int(indptr[0]) != 0 or int(indptr[-1]) != len(indices):
         raise ValueError("indptr must run from 0 to the number of edges")
@@ -131,7 +131,7 @@ def sample_neighbors(
     """[num_targets, fanout]: the neighbours drawn for each row; -1 past the end of a short row."""
     out = torch.full((len(rows), fanout), -1)
     for k, row in enumerate(rows.tolist()):
-        neighbors = _row(indptr, indices, row)
+        neighbors = row_of(indptr, indices, row)
         picks = _sample_positions(len(neighbors), fanout, seed, row)
         for j, pick in enumerate(picks):
             if not 0 <= neighbors[pick] < num_cols:
@@ -177,16 +177,16 @@ def sample_aggregate(
 
 
 def negative_sample(
-    indptr: Tensor, indices: Tensor, users: Tensor, num_items: int, seed: int
+    indptr: Tensor, indices: Tensor, users: Tensor, num_items: int, seed: int, first_item: int = 0
 ) -> Tensor:
     """[num_draws]: for draw k, a uniform member of the items that users[k] lacks; -1 for none."""
     out = torch.full((len(users),), -1)
     for k, user in enumerate(users.tolist()):
-        owned = sorted(set(_row(indptr, indices, user).tolist()))
+        owned = sorted({item - first_item for item in row_of(indptr, indices, user).tolist()})
         if owned and not 0 <= owned[0] <= owned[-1] < num_items:
             raise IndexError(f"items must be in [0, {num_items}), got {owned[0]} to {owned[-1]}")
         if len(owned) < num_items:
-            item = _draw(seed, k, 0, num_items - len(owned))
+            item = draw(seed, k, 0, num_items - len(owned))
             for own in owned:  # past each owned item that is not above it: the item-th missing one
                 item += own <= item
             out[k] = item
@@ -203,7 +203,7 @@ def is_negative(
         >>> is_negative(indptr, indices, torch.tensor([0, 0, 1]), torch.tensor([1, 0, -1]), 2)
         tensor([ True, False,  True])
     """
-    owned = [set(_row(indptr, indices, user).tolist()) for user in users.tolist()]
+    owned = [set(row_of(indptr, indices, user).tolist()) for user in users.tolist()]
     return torch.tensor(
         [
             len(own) == num_items if item == -1 else 0 <= item < num_items and item not in own
@@ -300,7 +300,12 @@ def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tens
 
 
 def in_batch_softmax_loss(
-    x: Tensor, users: Tensor, items: Tensor, tau: float, exponent: float
+    x: Tensor,
+    users: Tensor,
+    items: Tensor,
+    tau: float,
+    exponent: float,
+    allow_bf16: bool = False,  # nothing is rounded here
 ) -> Tensor:
     """Mean of `-c_bb / tau + exponent * log sum_{j != b} exp(c_bj / tau)` over the pairs."""
     u, v = normalize(take(x, users), dim=1), normalize(take(x, items), dim=1)

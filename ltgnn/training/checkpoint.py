@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ltgnn.training.checkpoint_format import CheckpointError, pack, read, write
 
-__all__ = ["Checkpoint", "CheckpointError", "CheckpointWarning", "load", "save"]
+__all__ = ["Checkpoint", "CheckpointError", "CheckpointWarning", "load", "load_into", "save"]
 
 _NAME = re.compile(r"checkpoint-(\d{6,15})")
 _LITTER = ".tmp-checkpoint-"
@@ -124,7 +124,48 @@ def load(run_dir: str | os.PathLike[str], *, device: str | torch.device = "cpu")
 
     Complexity: one pass over the bytes. Example: see `save`.
     """
-    root = Path(run_dir)
+    tensors, meta, path = _newest(Path(run_dir), lambda folder: read(folder))
+    return Checkpoint({n: t.to(device) for n, t in tensors.items()}, meta, path)
+
+
+def load_into(run_dir: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> Checkpoint:
+    """`load` into tensors that are there already: no second copy of large ones is ever in memory.
+
+    A checkpoint is read twice, first to verify it; then it is read and verified again into the tensors.
+
+    Args:
+        run_dir: directory given to `save`.
+        tensors: by name; shapes and dtypes must be those of the checkpoint.
+
+    Returns:
+        The checkpoint; its tensors are the given ones.
+
+    Raises:
+        CheckpointError: there is none, none is intact, or it does not fit; the tensors are as they were, except
+            where it has changed between the two readings.
+
+    Warns:
+        CheckpointWarning: a newer checkpoint was damaged; names it and what was wrong.
+
+    Complexity: two passes over the bytes.
+
+    Example:
+        >>> import tempfile, torch
+        >>> run, mine = tempfile.mkdtemp(), torch.zeros(3)
+        >>> _ = save(run, {"emb": torch.arange(3.0)}, {})
+        >>> _ = load_into(run, {"emb": mine})
+        >>> mine
+        tensor([0., 1., 2.])
+    """
+    _, meta, path = _newest(Path(run_dir), lambda folder: read(folder, keep=False))
+    read(path, into=tensors)
+    return Checkpoint(dict(tensors), meta, path)
+
+
+def _newest(
+    root: Path, reading: Callable[[Path], tuple[dict[str, Tensor], dict[str, Any]]]
+) -> tuple[dict[str, Tensor], dict[str, Any], Path]:
+    """What `reading` makes of the newest checkpoint that it does not refuse."""
     problems = []
     try:
         candidates = _candidates(root)
@@ -132,14 +173,14 @@ def load(run_dir: str | os.PathLike[str], *, device: str | torch.device = "cpu")
         raise CheckpointError(f"load: cannot list {root}: {error}") from error
     for _, path in candidates:
         try:
-            tensors, meta = read(path)
+            tensors, meta = reading(path)
         except CheckpointError as error:
             problems.append(f"{path.name}: {error}")
             continue
         if problems:
             text = f"load: using {path.name} of {root}, since newer ones are damaged: "
-            warnings.warn(text + "; ".join(problems), CheckpointWarning, stacklevel=2)
-        return Checkpoint({n: t.to(device) for n, t in tensors.items()}, meta, path)
+            warnings.warn(text + "; ".join(problems), CheckpointWarning, stacklevel=3)
+        return tensors, meta, path
     if not problems:
         raise CheckpointError(f"load: expected checkpoint-NNNNNN directories in {root}, found none")
     raise CheckpointError(f"load: no checkpoint in {root} is intact: " + "; ".join(problems))

@@ -35,6 +35,7 @@ _SEAL = b'{"sha256": "%b",\n"body": %b}\n'  # a manifest: digest and body, toget
 _BODY_START, _BODY_END = _SEAL.replace(b"%b", b"0" * 64, 1).index(b"%b"), -2
 _MAX_MANIFEST = 64 << 20
 _MAX_DIMS = 64
+_PIECE = 4 << 20
 _THREADS = min(4, os.cpu_count() or 1)
 _DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
@@ -92,18 +93,21 @@ def write(folder: Path, packed: Packed) -> None:
         file.write(manifest(packed.meta, entries))
 
 
-def read(folder: Path, *, keep: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read(
+    folder: Path, *, keep: bool = True, into: Mapping[str, Tensor] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and verify the checkpoint in a folder.
 
     Args:
         folder: where `write` has put it.
-        keep: False to verify it tensor by tensor and return none.
+        keep: False to verify it piece by piece and return no tensors.
+        into: tensors to read into, of the same names, shapes and dtypes; None: new ones.
 
     Returns:
         (tensors, meta) as written.
 
     Raises:
-        CheckpointError: a file is missing, damaged or not as `write` makes it.
+        CheckpointError: a file is missing, damaged, not as `write` makes it, or does not fit `into`.
     """
     try:
         with _open(folder / _MANIFEST) as file:
@@ -111,13 +115,19 @@ def read(folder: Path, *, keep: bool = True) -> tuple[dict[str, Tensor], dict[st
         if len(sealed) > _MAX_MANIFEST:
             raise CheckpointError(f"{_MANIFEST} exceeds {_MAX_MANIFEST} bytes")
         with _open(folder / _TENSORS) as file:
-            return verify(sealed, file, os.fstat(file.fileno()).st_size, keep=keep)
+            size = os.fstat(file.fileno()).st_size
+            return verify(sealed, file, size, keep=keep, into=into)
     except OSError as error:
         raise CheckpointError(f"cannot read it: {error}") from error
 
 
 def verify(
-    sealed: bytes, stream: io.BufferedIOBase, size: int, *, keep: bool = True
+    sealed: bytes,
+    stream: io.BufferedIOBase,
+    size: int,
+    *,
+    keep: bool = True,
+    into: Mapping[str, Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """`read`, given the manifest and a stream of ``size`` bytes with the tensors."""
     fields = _unseal(sealed)
@@ -128,20 +138,42 @@ def verify(
         raise CheckpointError(f"{_TENSORS} must have {expected} bytes, got {size}")
     if stream.read(len(head)) != head:
         raise CheckpointError(f"{_TENSORS} is damaged: its header does not match {_MANIFEST}")
+    if into is not None:
+        _check_fit(entries, into)
+    if not keep:
+        for entry in entries:
+            if _stream_digest(stream, entry) != entry["sha256"]:
+                raise CheckpointError(f"{entry['name']!r} is damaged: its digest does not match")
+        return {}, fields["meta"]
     tensors: dict[str, Tensor] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         pending = []
         for entry in entries:
-            tensor = _read_tensor(stream, entry)
+            given = None if into is None else into[entry["name"]]
+            tensor = _read_tensor(stream, entry, given)
             pending.append((pool.submit(_digest, _view(tensor)), entry))
-            if keep:
-                tensors[entry["name"]] = tensor
-            else:
-                pending[-1][0].result()  # so that one tensor is held at a time
+            tensors[entry["name"]] = tensor
         for digest, entry in pending:
             if digest.result() != entry["sha256"]:
                 raise CheckpointError(f"{entry['name']!r} is damaged: its digest does not match")
+    if into is not None:
+        for name, tensor in tensors.items():
+            if tensor.data_ptr() != into[name].data_ptr():
+                into[name].copy_(tensor)
     return tensors, fields["meta"]
+
+
+def _check_fit(entries: list[dict[str, Any]], into: Mapping[str, Tensor]) -> None:
+    names = {entry["name"] for entry in entries}
+    if names != into.keys():
+        raise CheckpointError(f"expected tensors {sorted(into)}, got {sorted(names)}")
+    for entry in entries:
+        tensor = into[entry["name"]]
+        wanted, got = (CODES[tensor.dtype], list(tensor.shape)), (entry["dtype"], entry["shape"])
+        if wanted != got:
+            raise CheckpointError(
+                f"{entry['name']!r}: expected {wanted[0]} {wanted[1]}, got {got[0]} {got[1]}"
+            )
 
 
 def header(entries: list[dict[str, Any]]) -> bytes:
@@ -260,12 +292,32 @@ def _nbytes(entry: Mapping[str, Any]) -> int:
     return int(math.prod(entry["shape"])) * int(_DTYPES[entry["dtype"]].itemsize)
 
 
-def _read_tensor(stream: io.BufferedIOBase, entry: Mapping[str, Any]) -> Tensor:
+def _stream_digest(stream: io.BufferedIOBase, entry: Mapping[str, Any]) -> str:
+    """The digest of a tensor that is not kept."""
+    hasher, left, buffer = hashlib.sha256(), _nbytes(entry), memoryview(bytearray(_PIECE))
+    while left:
+        count = stream.readinto(buffer[: min(left, _PIECE)])
+        if not count:
+            raise CheckpointError(f"{_TENSORS} ends within {entry['name']!r}")
+        if entry["dtype"] == "BOOL" and max(buffer[:count]) > 1:
+            raise CheckpointError(f"{entry['name']!r}: a bool must be 0 or 1")
+        hasher.update(buffer[:count])
+        left -= count
+    return hasher.hexdigest()
+
+
+def _read_tensor(
+    stream: io.BufferedIOBase, entry: Mapping[str, Any], given: Tensor | None
+) -> Tensor:
+    """One tensor: into the memory of `given` where that is large and can be written to as it is."""
     name, dtype = entry["name"], _DTYPES[entry["dtype"]]
-    try:
-        tensor = torch.empty(entry["shape"], dtype=dtype)
-    except (RuntimeError, MemoryError) as error:
-        raise CheckpointError(f"{name!r}: cannot allocate {entry['shape']}") from error
+    if given is not None and given.is_cpu and given.is_contiguous() and given.nbytes >= _PIECE:
+        tensor = given.detach()
+    else:
+        try:
+            tensor = torch.empty(entry["shape"], dtype=dtype)
+        except (RuntimeError, MemoryError) as error:
+            raise CheckpointError(f"{name!r}: cannot allocate {entry['shape']}") from error
     view, done = _view(tensor), 0
     while done < len(view):
         count = stream.readinto(view[done:])

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch
-from ltgnn.ops import mix_seed, negative_sample
+from ltgnn.ops import epoch_pairs, mix_seed, negative_sample
 
 
 def auto_batch_size(num_pairs: int) -> int:
@@ -27,11 +26,10 @@ def auto_batch_size(num_pairs: int) -> int:
 
 
 class PairSampler:
-    """Cuts each epoch into batches.
+    """Cuts each epoch into batches, each made when it is asked for: no memory grows with the graph.
 
-    Pairs are drawn on the CPU, the same ones for every device, and handed out on the graph's.
-
-    No state is kept between epochs, so that a resumed run sees what the uninterrupted one would have seen.
+    The same pairs for every device and any number of threads. No state is kept between epochs, so that a resumed
+    run sees what the uninterrupted one would have seen.
 
     Args:
         graph: the training graph.
@@ -57,11 +55,9 @@ class PairSampler:
         self.sampling = sampling
         self.seed = seed
         degrees = graph.degrees[: graph.num_users]
-        users = torch.arange(graph.num_users, device=graph.device)
-        self._edge_users = torch.repeat_interleave(users, degrees)
         # Looked at once: a look at each batch would have to wait for a GPU.
         self._some_own_all = bool((degrees >= graph.num_items).any())
-        self._active = torch.nonzero(degrees).flatten()
+        self._rows = torch.nonzero(degrees).flatten() if sampling == "users" else None
 
     @property
     def batches_per_epoch(self) -> int:
@@ -70,33 +66,31 @@ class PairSampler:
 
     def epoch(self, epoch: int, factor: float = 1.0) -> Iterator[Batch]:
         """The batches of epoch `epoch`, from 1."""
-        generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch))
-        users, items = self._pairs(generator)
-        for step, start in enumerate(range(0, len(users), self.batch_size)):
-            part = slice(start, start + self.batch_size)
-            yield self._batch(users[part], items[part], mix_seed(self.seed, epoch, step), factor)
+        for step in range(self.batches_per_epoch):
+            yield self.batch(epoch, step, factor)
 
-    def _pairs(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        count, device = self.graph.num_edges, self.graph.device
-        if self.sampling == "interactions":
-            edges = torch.randperm(count, generator=generator).to(device)
-            return self._edge_users[edges], self.graph.user_items[edges].to(torch.int64)
-        if count == 0:
-            return self._edge_users, self.graph.user_items.to(torch.int64)
-        chosen = torch.randint(len(self._active), (count,), generator=generator)
-        users = self._active[chosen.to(device)]
-        begin, end = self.graph.indptr[users], self.graph.indptr[users + 1]
-        uniform = torch.rand(count, dtype=torch.float64, generator=generator).to(device)
-        chosen = begin + (uniform * (end - begin)).to(torch.int64)
-        return users, self.graph.user_items[chosen].to(torch.int64)
-
-    def _batch(self, users: Tensor, items: Tensor, seed: int, factor: float) -> Batch:
-        negatives = None
+    def batch(self, epoch: int, step: int, factor: float = 1.0) -> Batch:
+        """Batch `step`, from 0, of epoch `epoch`."""
+        graph, begin = self.graph, step * self.batch_size
+        count = min(self.batch_size, graph.num_edges - begin)
+        owned = graph.indices[
+            : graph.num_edges
+        ]  # as node numbers: a view, where item numbers would be a copy
+        users, nodes = epoch_pairs(
+            graph.user_indptr, owned, graph.num_nodes, begin, count,
+            seed=mix_seed(self.seed, epoch), rows=self._rows,
+        )  # fmt: skip
+        items, negatives = nodes - graph.num_users, None
+        seed = mix_seed(self.seed, epoch, step)
         if self.negatives:
             negatives = negative_sample(
-                self.graph.user_indptr, self.graph.user_items, users, self.graph.num_items,
+                graph.user_indptr,
+                owned,
+                users,
+                graph.num_items,
                 seed=seed,
-            )  # fmt: skip
+                first_item=graph.num_users,
+            )
             if self._some_own_all and bool((negatives < 0).any()):
                 kept = negatives >= 0
                 users, items, negatives = users[kept], items[kept], negatives[kept]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from ltgnn.models import Recommender
@@ -45,6 +46,11 @@ class History:
     def record(self, epoch: int) -> dict[str, Any]:
         """The record of an epoch; of one before the first, an empty one."""
         return self.epochs[epoch - 1] if 0 < epoch <= len(self.epochs) else {}
+
+
+def all_finite(table: Tensor) -> bool:
+    """Whether a table [rows, dim] is free of NaN and infinity; looked at piece by piece."""
+    return all(bool(torch.isfinite(part).all()) for part in table.split(1 << 16))
 
 
 Evaluate = Callable[[Recommender], dict[str, dict[str, float]]]
@@ -113,8 +119,7 @@ class Trainer:
         if self.run_dir is None:
             raise ValueError("resume: the trainer has no run_dir")
         if (self.run_dir / "last").exists():
-            saved = checkpoint.load(self.run_dir / "last")
-            self.model.load_state_dict(saved.tensors)
+            saved = checkpoint.load_into(self.run_dir / "last", self.model.state_dict())
             self.history = History(**saved.meta["history"])
         # The log may be ahead of the checkpoint, or end in half a line: write it anew.
         lines = "".join(json.dumps(record) + "\n" for record in self.history.epochs)
@@ -126,7 +131,7 @@ class Trainer:
     def load_best(self) -> None:
         """Put the best epoch's parameters into the model, where one was saved."""
         if self.run_dir is not None and (self.run_dir / "best").exists():
-            self.model.load_state_dict(checkpoint.load(self.run_dir / "best").tensors)
+            checkpoint.load_into(self.run_dir / "best", self.model.state_dict())
 
     # ---- one epoch ----
 
@@ -178,7 +183,7 @@ class Trainer:
                 bar.update(len(batch.users))
         loss = mean.value()
         # A step's damage shows in the next step's loss: look at the tables once more before they are kept.
-        if not bool(torch.isfinite(self.model.e0).all()):
+        if not all_finite(self.model.e0):
             raise TrainingError(
                 f"an embedding is not finite after epoch {epoch}. The last checkpoint is kept"
             )

@@ -15,11 +15,15 @@ VARIANTS = [
     ("ltgnn", {"depth": "fixed_point", "gradient_memory": True, "alpha": 0.5, "c0": 0.2}),
     ("ltgnn", {"fanout": 3, "refresh_every": 5, "self_loops": True}),
 ]
+WITH_LOSS = [
+    pytest.param(name, settings, loss, id="-".join([name, *map(str, settings.values()), loss]))
+    for name, settings in VARIANTS
+    for loss in MODELS[name].config_type.losses
+]
 LABELS = ["-".join([name, *map(str, settings.values())]) for name, settings in VARIANTS]
 
 
-@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=LABELS)
-@pytest.mark.parametrize("loss", ["softmax", "bpr"])
+@pytest.mark.parametrize(("name", "settings", "loss"), WITH_LOSS)
 def test_learns_the_checkerboard(name, settings, loss):
     graph = checkerboard()
     untrained = share_right(create(name, graph, dim=16, loss=loss, **settings))
@@ -73,8 +77,7 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("shape", DEGENERATE)
-@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=LABELS)
-@pytest.mark.parametrize("loss", ["softmax", "bpr"])
+@pytest.mark.parametrize(("name", "settings", "loss"), WITH_LOSS)
 def test_degenerate_graphs_stay_finite(shape, name, settings, loss):
     users, items, num_users, num_items = DEGENERATE[shape]
     graph = BipartiteGraph.from_edges(
@@ -82,8 +85,9 @@ def test_degenerate_graphs_stay_finite(shape, name, settings, loss):
     )
     model = train(name, graph, epochs=2, loss=loss, **settings)
     users_out, items_out = model.embeddings()
-    assert users_out.shape == (num_users, 16)
-    assert items_out.shape == (num_items, 16)
+    assert len(users_out) == num_users
+    assert len(items_out) == num_items
+    assert users_out.shape[1] == items_out.shape[1] >= 16
     assert torch.isfinite(users_out).all()
     assert torch.isfinite(items_out).all()
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())

@@ -15,7 +15,8 @@ INT32, INT64 = torch.int32, torch.int64
 def settings_of(case: OpCase) -> list[Setting]:
     """Each dim on one graph and each graph at one dim; both index types, with and without options."""
     if not case.has_dim:
-        return [Setting(graph, index=index) for graph in case.graphs for index in (INT32, INT64)]
+        return [Setting(graph, index=index, full=full)
+                for graph in case.graphs for index in (INT32, INT64) for full in (True, False)]  # fmt: skip
     dims = DIMS + FIXED_WIDTHS if case.name.startswith("propagate") else DIMS
     return [
         Setting(graph, dim, dtype, index, full)

@@ -30,7 +30,8 @@ INT32_MAX, INT64_MIN, INT64_MAX = 2**31 - 1, -(2**63), 2**63 - 1
 # to the caller (sorted, distinct, in range); the answer must then still be a possible item number.
 TRUSTED_LISTS = {"negative_sample", "topk"}
 SAMPLERS = {
-    "sample_aggregate", "sample_neighbors", "negative_sample", "ltgnn_forward_", "ltgnn_bpr_step_", "push_",
+    "sample_aggregate", "sample_neighbors", "negative_sample", "epoch_pairs", "ltgnn_forward_",
+    "ltgnn_bpr_step_", "push_",
 }  # fmt: skip
 DISTINCT_ROWS = {"ltgnn_forward_", "ltgnn_update_", "adam_"}  # else the result is left open
 
@@ -240,7 +241,7 @@ def run(name: str, seed: int, calls: int, log: str) -> dict[str, Any]:
              for full in (True, False)]  # fmt: skip
     for base in bases if case.name in SAMPLERS else []:  # the twin is slow: few rows will do
         lists = ("rows", "users", "items", "negatives")
-        base.update({ids: base[ids][:15] for ids in lists if ids in base})
+        base.update({ids: base[ids][:15] for ids in lists if base.get(ids) is not None})
     outcomes: Counter[str] = Counter()
     wrong: list[str] = []
     with open(log, "r+b", buffering=0) as last:

@@ -15,7 +15,13 @@ from ops import op_inputs as inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
-from ltgnn.ops import reference, reference_push, reference_rank, reference_step
+from ltgnn.ops import (
+    reference,
+    reference_pairs,
+    reference_push,
+    reference_rank,
+    reference_step,
+)
 
 FLOATS = (torch.float32, torch.float64)
 FLOATS_AND_16_BITS = (*FLOATS, torch.bfloat16, torch.float16)
@@ -118,6 +124,9 @@ CASES = (
     OpCase(
         "negative_sample", inputs.negative_sample_inputs, reference.negative_sample, graphs=_DISTINCT,
         has_dim=False,
+    ),
+    OpCase(
+        "epoch_pairs", inputs.epoch_pairs_inputs, reference_pairs.epoch_pairs, graphs=_EVERY, has_dim=False
     ),
     OpCase(
         "ltgnn_forward_", inputs.forward_inputs, reference.ltgnn_forward_, mutates=("z", "delta")

@@ -42,8 +42,10 @@ def flags() -> set[str]:
     return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()}
 
 
-@pytest.mark.parametrize("wanted", ["baseline", "avx2", "avx512"])
+@pytest.mark.parametrize("wanted", ["baseline", "avx2", "avx512", "avx512_bf16"])
 def test_instruction_set_agrees_with_the_reference(wanted: str) -> None:
+    if wanted == "avx512_bf16" and "avx512_bf16" not in flags():
+        pytest.skip("this machine's processor lacks AVX-512 BF16")
     if wanted == "avx512" and "avx512f" not in flags():
         pytest.skip("this machine's processor lacks AVX-512")
     if wanted == "avx2" and "avx2" not in flags():

@@ -106,6 +106,11 @@ def bad_ids(name: str, size: int = 60) -> list[Bad]:
     ]
 
 
+def in_order(cases: list[Bad]) -> list[Bad]:
+    """The same calls without a list of rows."""
+    return [(lambda a, c=change: {**c(a), "rows": None}, *rest) for change, *rest in cases]
+
+
 def bad_number(name: str, values: list[float], pattern: str) -> list[Bad]:
     return [(to(name, lambda _, v=v: v), ValueError, pattern) for v in values]
 
@@ -210,6 +215,14 @@ BAD: dict[str, list[Bad]] = {
     "negative_sample": [
         *bad_graph(indices_checked=False), *bad_ids("users"),
         *bad_number("num_items", [-1, 2**31], r"num_items must be in \[0, 2147483647\], got"),
+        *bad_number("first_item", [-1, 2**31], r"first_item must be in \[0, 2147483647\], got"),
+    ],
+    "epoch_pairs": [
+        *bad_graph(), *in_order(bad_graph()), *bad_ids("rows"),
+        (to("rows", lambda t: t[:0]), ValueError, r"rows must have 1 to 2\^32 elements, got 0"),
+        *bad_number("num_cols", [-1], "num_cols must not be negative, got -1"),
+        *bad_number("begin", [-1, 10**6], r"begin must be in \[0, \d+\], got (-1|1000000)"),
+        *bad_number("count", [-1, 10**6], r"count must be in \[0, \d+\], got (-1|1000000)"),
     ],
     "ltgnn_forward_": [
         *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("rows"), *bad_table("e0", "60 "),

@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ltgnn.ops.reference_pairs import entry_at
+
 BORDER = 2**31
 EDGES = BORDER + 64
 
@@ -84,6 +86,18 @@ def test_edges_past_the_border(backend: str, virtual: Any) -> None:
     assert ops.sample_neighbors(indptr, indices, rows, 4, 3, 0).tolist() == [[1, 2, 3]]
     drawn = ops.negative_sample(indptr, indices, rows.expand(20).contiguous(), 5, 0)
     assert sorted(set(drawn.tolist())) == [0, 4]
+
+
+@both
+@pytest.mark.parametrize("begin", [0, EDGES // 2, EDGES - 200])
+def test_an_epoch_past_the_border(backend: str, virtual: Any, begin: int) -> None:
+    """Positions and entries beyond 2^31: the rows are those of the twin's permutation."""
+    indices = virtual(EDGES, torch.int32)
+    indptr = torch.tensor([0, EDGES // 3, BORDER, EDGES])
+    rows, columns = operators(backend).epoch_pairs(indptr, indices, None, 1, begin, 200, 4)
+    entries = torch.tensor([entry_at(EDGES, begin + k, 4) for k in range(200)])
+    assert torch.equal(rows, torch.bucketize(entries, indptr, right=True) - 1)
+    assert not columns.any()
 
 
 @both

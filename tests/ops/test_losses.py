@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ltgnn._library import cpu_capability
 from ltgnn.ops import bpr_loss, in_batch_softmax_loss, loss_and_grad, reference
 
 F32, F64 = torch.float32, torch.float64
@@ -136,6 +137,51 @@ def test_softmax_of_one_pair_has_no_denominator(dtype: torch.dtype) -> None:
     cosine = torch.nn.functional.cosine_similarity(x[0], x[1], dim=0)
     assert loss.item() == pytest.approx(-cosine.item() / 0.5, rel=1e-5)
     torch.testing.assert_close(gradient(x, loss), gradient(x, -cosine / 0.5))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 95, 97, 400])
+@pytest.mark.parametrize("dim", [1, 31, 64, 129])
+@pytest.mark.parametrize("tau", [1.0, 0.12, 0.04])
+def test_softmax_from_bfloat16_factors(batch: int, dim: int, tau: float) -> None:
+    """Close to the exact loss, and the same bits for any number of threads."""
+    x = table(60, dim, dtype=F32)
+    random = torch.Generator().manual_seed(1)
+    u, p = torch.randint(60, (2, batch), generator=random).unbind()
+    settings = {"tau": tau, "exponent": 0.9}
+    want, want_grad = loss_and_grad(x.double(), u, p, None, **settings)
+    threads = torch.get_num_threads()
+    results = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        results.append(loss_and_grad(x, u, p, None, allow_bf16=True, **settings))
+    torch.set_num_threads(threads)
+    (loss, grad), (loss_again, grad_again) = results
+    assert torch.equal(loss, loss_again) and torch.equal(grad, grad_again)
+    # A rounded cosine is off by 2^-9 at most, and by less where it sums many products.
+    assert loss.item() == pytest.approx(want.item(), abs=2**-9 / tau)
+    error = (grad.double() - want_grad).norm() / max(want_grad.norm().item(), 1e-3)
+    assert error < 2**-8 / min(tau, 0.5)
+
+
+def test_bfloat16_is_used_where_the_machine_has_it() -> None:
+    if cpu_capability() != "avx512_bf16":
+        pytest.skip("this machine's processor lacks AVX-512 BF16")
+    x, b = table(200, dtype=F32), torch.arange(100)
+    exact, rounded = (
+        loss_and_grad(x, b, b + 100, None, allow_bf16=allow)[1] for allow in (False, True)
+    )
+    assert not torch.equal(exact, rounded)
+
+
+def test_softmax_of_low_tau_is_exact_whatever_is_allowed() -> None:
+    x, b = table(200, dtype=F32), torch.arange(100)
+    settings = {"tau": 0.02}
+    for exact, allowed in zip(
+        loss_and_grad(x, b, b + 100, None, **settings),
+        loss_and_grad(x, b, b + 100, None, allow_bf16=True, **settings),
+        strict=True,
+    ):
+        assert torch.equal(exact, allowed)
 
 
 # ---- both ----

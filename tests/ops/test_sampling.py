@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ops.chi_square import chi_square, chi_square_limit
 from ops.graphs import from_rows
 from torch import Tensor
 
@@ -30,17 +31,6 @@ def star_graph() -> BipartiteGraph:
 def table(rows: int, dim: int = 3, seed: int = 0) -> Tensor:
     random = torch.Generator().manual_seed(seed)
     return torch.randn(rows, dim, generator=random, dtype=F64)
-
-
-def chi_square_limit(cells: int) -> float:
-    """Mean plus 5 standard deviations of chi-square with cells - 1 degrees of freedom."""
-    freedom = cells - 1
-    return freedom + 5 * (2 * freedom) ** 0.5
-
-
-def chi_square(counts: Tensor) -> float:
-    expected = counts.double().mean()
-    return float(((counts - expected) ** 2 / expected).sum())
 
 
 # ---- the random numbers ----

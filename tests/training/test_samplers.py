@@ -83,3 +83,31 @@ def test_no_edges_no_batches():
     for sampling in ("interactions", "users"):
         assert list(sampler(graph, sampling=sampling).epoch(1)) == []
     assert torch.equal(graph.degrees, torch.zeros(4, dtype=torch.int64))
+
+
+def test_a_batch_needs_no_other():
+    source = sampler(graph_of(PAIRS), negatives=True)
+    for step, batch in enumerate(source.epoch(2)):
+        alone = sampler(graph_of(PAIRS), negatives=True).batch(2, step)
+        for one, other in zip(vars(batch).values(), vars(alone).values(), strict=True):
+            assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def test_epochs_do_not_resemble_each_other():
+    """Places of pairs in two epochs: rank correlation 0 within four sigma, each place equally likely."""
+    count = 4000
+    pairs = [(user, item) for user in range(200) for item in range(20)]
+    source = sampler(graph_of(pairs, num_items=20), batch_size=count)
+    orders = []
+    for epoch in range(1, 21):
+        (batch,) = source.epoch(epoch)
+        place = torch.empty(count, dtype=torch.int64)
+        place[batch.users * 20 + batch.items] = torch.arange(count)
+        orders.append(place.double())
+    stacked = torch.stack([order - order.mean() for order in orders])
+    correlation = torch.corrcoef(stacked)
+    correlation.fill_diagonal_(0)
+    assert correlation.abs().max() < 4.5 / count**0.5
+    identity = torch.arange(count).double() - (count - 1) / 2
+    along = stacked @ identity / (stacked.norm(dim=1) * identity.norm())
+    assert along.abs().max() < 4 / count**0.5

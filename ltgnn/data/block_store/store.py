@@ -113,6 +113,15 @@ class BlockStore(BlockFile):
             if name not in self.arrays:
                 raise StoreError(f"expected an array {name}, got none")
 
+    @property
+    def header_digest(self) -> str:
+        """The digest of the header, which holds those of all blocks: two stores with the same one are the same."""
+        return self._preamble[32:64].hex()
+
+    def indptr(self, part: str = "train", by: Side = "user") -> npt.NDArray[np.int64]:
+        """Where each user's or item's row begins; a copy, checked. Errors as `csr`."""
+        return self._indptr(f"{part}/by_{by}")
+
     def csr(
         self, part: str = "train", by: Side = "user", *, mapped: bool = False
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

@@ -1,0 +1,101 @@
+// Targets whose neighbours are drawn before they are needed. Rows of large tables come from far away, and the
+// processor sees only a few hundred instructions ahead: not past a draw. So while target k is summed, k + 1
+// has its columns looked up and its rows asked for, and k + 2 draws its positions.
+#pragma once
+
+#include "cpu/targets.h"
+#include "kernels/sample.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+// Asks for row `row` of a table; null is no table. Unsigned address arithmetic: nothing has tested the row.
+LTGNN_HD void prefetch_row(const void* table, int64_t row, int64_t row_bytes) {
+  if (table == nullptr) return;
+  const uint64_t first =
+      reinterpret_cast<uint64_t>(table) + static_cast<uint64_t>(row) * static_cast<uint64_t>(row_bytes);
+  for (int64_t byte = 0; byte < row_bytes; byte += 64)
+    __builtin_prefetch(reinterpret_cast<const void*>(first + static_cast<uint64_t>(byte)));
+}
+
+// What one target row drew.
+template <class Index>
+struct DrawnTarget {
+  int64_t row = 0, degree = 0;
+  int count = 0;
+  bool good = false;
+  const Index* indices = nullptr;  // of the row
+  uint32_t picks[kMaxFanout];      // places in them, where the row is not taken whole
+  Index columns[kMaxFanout];
+
+  LTGNN_HD int64_t operator()(int k) const { return static_cast<int64_t>(columns[k]); }
+
+  // Draws the positions. Not good where the row number or the row's edge range is not usable.
+  void draw(const CsrView& csr, int64_t target_row, int fanout, uint64_t seed) {
+    row = target_row;
+    good = row >= 0 && row < csr.num_rows && valid_row(csr, row);
+    if (!good) return;
+    degree = csr.indptr[row + 1] - csr.indptr[row];
+    indices = static_cast<const Index*>(csr.indices) + csr.indptr[row];
+    if (degree <= fanout) {
+      count = static_cast<int>(degree);
+      __builtin_prefetch(indices);
+      return;
+    }
+    count = sample_row(degree, fanout, seed, row, picks);
+    for (int k = 0; k < count; ++k) __builtin_prefetch(indices + picks[k]);
+  }
+
+  // Looks up the columns. Not good where one is out of range.
+  void look_up(int64_t num_cols) {
+    if (!good) return;
+    const bool whole = degree == count;
+    bool bad = false;
+    for (int k = 0; k < count; ++k) {
+      const Index column = indices[whole ? static_cast<uint32_t>(k) : picks[k]];
+      bad |= static_cast<uint64_t>(static_cast<int64_t>(column)) >= static_cast<uint64_t>(num_cols);
+      columns[k] = column;
+    }
+    good = !bad;
+  }
+};
+
+// Calls prefetch(target) and, later, body(k, target) for each target that is well formed; returns the lowest
+// k that is not, or -1. Params: csr, rows, num_targets, fanout, seed. `operations`: see for_each_target.
+template <class Index, class Params, class Prefetch, class Body>
+int64_t for_each_drawn_target(const Params& p, int64_t operations, const Parallel& parallel,
+                              const Prefetch& prefetch, const Body& body) {
+  FirstFault fault(p.num_targets);
+  const int64_t num_tasks = (p.num_targets + kTargetsPerTask - 1) / kTargetsPerTask;
+  for_each_task(worth_threads(parallel, p.num_targets * operations), num_tasks, [&](int64_t task, int) {
+    const int64_t begin = task * kTargetsPerTask;
+    const int64_t end = begin + kTargetsPerTask < p.num_targets ? begin + kTargetsPerTask : p.num_targets;
+    DrawnTarget<Index> ring[4];
+    const auto draw = [&](int64_t k) {
+      if (k + 4 < end) prefetch_row(p.csr.indptr, p.rows[k + 4], sizeof(int64_t));
+      if (k < end) ring[k % 4].draw(p.csr, p.rows[k], p.fanout, p.seed);
+    };
+    const auto look_up = [&](int64_t k) {
+      if (k >= end) return;
+      DrawnTarget<Index>& target = ring[k % 4];
+      target.look_up(p.csr.num_cols);
+      if (target.good) prefetch(target);
+    };
+    draw(begin);
+    draw(begin + 1);
+    look_up(begin);
+    for (int64_t k = begin; k < end; ++k) {
+      draw(k + 2);
+      look_up(k + 1);
+      const DrawnTarget<Index>& target = ring[k % 4];
+      if (target.good)
+        body(k, target);
+      else
+        fault.report(k);
+    }
+  });
+  return fault.first();
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn

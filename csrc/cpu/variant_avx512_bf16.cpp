@@ -1,0 +1,50 @@
+// AVX-512 with products of bfloat16 (servers since about 2020): the kernels of AVX-512, but for the one that
+// has use for them.
+#if defined(__x86_64__)
+#include "cpu/std_headers.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(                                                                        \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c,bmi,bmi2"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c,bmi,bmi2")
+#endif
+#define LTGNN_ISA avx512_bf16
+#define LTGNN_VECTOR_BYTES 64
+#include "cpu/in_batch_softmax.h"
+#include "cpu/kernels.h"
+#include "cpu/softmax_products_bf16.h"
+
+namespace ltgnn {
+namespace avx512_bf16 {
+namespace {
+
+int64_t in_batch_softmax_loss_bf16(const LossParams& p, const Parallel& parallel) {
+  if (!p.allow_bf16 || p.type != DType::kFloat32 || p.tau < Bf16Products::kLowestTau)
+    return cpu_kernels_avx512().in_batch_softmax_loss(p, parallel);
+  return InBatchSoftmax<float, Bf16Products>(p, parallel).run();
+}
+
+}  // namespace
+}  // namespace avx512_bf16
+}  // namespace ltgnn
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+namespace ltgnn {
+const CpuKernels& cpu_kernels_avx512_bf16() {
+  static const CpuKernels table = [] {
+    CpuKernels kernels = cpu_kernels_avx512();
+    kernels.name = "avx512_bf16";
+    kernels.in_batch_softmax_loss = avx512_bf16::in_batch_softmax_loss_bf16;
+    return kernels;
+  }();
+  return table;
+}
+}  // namespace ltgnn
+#endif

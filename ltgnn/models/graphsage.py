@@ -1,0 +1,123 @@
+"""GraphSAGE with the mean aggregator (Hamilton et al., NeurIPS 2017, arXiv 1706.02216)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ltgnn.models.base import Batch, ModelConfig
+from ltgnn.models.graph_encoder import GraphEncoder
+from ltgnn.ops import adam_, mix_seed, propagate, sample_neighbors
+
+
+@dataclass(frozen=True)
+class GraphSAGEConfig(ModelConfig):
+    """GraphSAGE's settings.
+
+    Attributes:
+        layers: how many hops of neighbours are seen.
+        fanout: neighbours sampled for each node at each hop in training; inference takes all of them.
+    """
+
+    layers: int = 2
+    fanout: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("layers", self.layers >= 0, "not negative")
+        self._require("fanout", 1 <= self.fanout <= 256, "in [1, 256]")
+
+
+class GraphSAGE(GraphEncoder):
+    """`h' = ReLU(h W_self + mean_{j in N} h_j W_neighbors)`, no ReLU after the last layer, scaled to length 1.
+
+    A training step samples a tree of neighbours below the batch and touches nothing else: O(batch fanout^layers
+    dim), exponential in the layers.
+    """
+
+    name: ClassVar[str] = "graphsage"
+    config_type: ClassVar[type[ModelConfig]] = GraphSAGEConfig
+    config: GraphSAGEConfig
+
+    def _weight_shapes(self) -> dict[str, tuple[int, int]]:
+        dim = self.config.dim
+        return {
+            f"{part}{layer}": (dim, dim)
+            for layer in range(self.config.layers)
+            for part in ("self", "neighbors")
+        }
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """See the base class; the embeddings' Adam is lazy, on the rows of the sampled tree."""
+        rows, positions, l2 = self._targets(batch)
+        levels, samples = self._tree(rows, batch.seed)
+        touched = levels[-1]
+        weights = self._weights()
+        with torch.enable_grad():
+            leaves = [
+                leaf.detach().requires_grad_() for leaf in (self.e0[touched], *weights.values())
+            ]
+            named = dict(zip(weights, leaves[1:], strict=True))
+            x = leaves[0]
+            for layer in range(self.config.layers):
+                level = self.config.layers - 1 - layer
+                own = torch.searchsorted(levels[level + 1], levels[level])
+                x = self._layer(x[own], _mean(x, samples[level]), named, layer)
+            out = normalize(x, dim=1)
+        loss, grad = self._loss_and_grad(out.detach().contiguous(), positions)
+        grads = torch.autograd.grad(out, leaves, grad, allow_unused=True)
+        l2_touched = self.e0.new_zeros(len(touched))
+        l2_touched[torch.searchsorted(touched, rows)] = l2
+        step, lr = self._next_step(batch)
+        grad_e0 = grads[0].contiguous()
+        adam_(
+            self.e0.data, self.adam_m, self.adam_v, grad_e0, rows=touched, l2=l2_touched, step=step, lr=lr
+        )  # fmt: skip
+        self._update_weights(grads[1:], step, lr)
+        return loss
+
+    def _encode(self, e0: Tensor, weights: dict[str, Tensor], seed: int | None) -> Tensor:
+        x = e0
+        roots = self.graph.degrees.to(e0.dtype).sqrt()[:, None]
+        inverse = self.graph.scale(dtype=e0.dtype)[:, None]
+        for layer in range(self.config.layers):
+            # D^-1 A x, by the operator of the symmetric normalisation.
+            mean = inverse * propagate(self.graph, x * roots)
+            x = self._layer(x, mean, weights, layer)
+        return normalize(x, dim=1)
+
+    def _layer(self, x: Tensor, mean: Tensor, weights: dict[str, Tensor], layer: int) -> Tensor:
+        x = x @ weights[f"self{layer}"] + mean @ weights[f"neighbors{layer}"]
+        return torch.relu(x) if layer + 1 < self.config.layers else x
+
+    def _tree(self, rows: Tensor, seed: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Sorted nodes of each level, from `rows` down, and where the samples of a level lie in the next one.
+
+        Returns:
+            (levels: layers + 1 vectors of nodes; samples: [nodes of a level, fanout], -1 for none).
+        """
+        levels, samples = [rows], []
+        for layer in range(self.config.layers):
+            drawn = sample_neighbors(
+                self.graph, levels[-1], fanout=self.config.fanout, seed=mix_seed(seed, layer)
+            )
+            below = torch.unique(torch.cat([levels[-1], drawn[drawn >= 0]]))
+            place = torch.searchsorted(below, drawn.clamp(min=0))
+            samples.append(torch.where(drawn >= 0, place, -1))
+            levels.append(below)
+        return levels, samples
+
+
+def _mean(x: Tensor, samples: Tensor) -> Tensor:
+    """[n, dim]: mean of the sampled rows of x, 0 where there are none."""
+    there = (samples >= 0).to(x.dtype)[..., None]
+    total = (
+        (x[samples.clamp(min=0)] * there).sum(1)
+        if len(x)
+        else x.new_zeros(len(samples), x.shape[1])
+    )
+    return total / there.sum(1).clamp(min=1)

@@ -1,0 +1,204 @@
+"""How much memory a run is going to take, from its sizes and settings alone, and how much there is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltgnn.data.conversion.budget import parse_size, resident_bytes
+from ltgnn.models import Recommender
+from ltgnn.training.config import TrainConfig
+from ltgnn.training.run_data import DatasetInMemory, RunData
+from ltgnn.training.samplers import auto_batch_size
+
+_BASE = 24 << 20  # what torch and its threads take beside tensors, once work starts
+_BUILDING = 23  # bytes an interaction, to make the graph of interactions in memory
+_SCORING = (
+    150 << 20
+)  # of an evaluation, beside embeddings: blocks of users, of scores and of test items
+_FEW_USERS = 1 << 15  # users scored together, see `scoring`
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes above what the process holds before it starts, by what they are for.
+
+    Attributes:
+        data: interactions in memory; 0 for a block store.
+        graph: row pointers, indices, degrees and scales.
+        tables: of the model, [num_nodes, dim] each.
+        building: graph and what is beside it at the worst moment of building it.
+        training: beside graph and tables, at the worst moment of a step, a refresh or an epoch's end.
+        scoring: likewise, of an evaluation; 0 where there is none.
+        mapped: bytes of graph and tables that lie in mapped files: disk, and memory only as far as there is some.
+    """
+
+    data: int
+    graph: int
+    tables: int
+    building: int
+    training: int
+    scoring: int
+    mapped: int
+
+    @property
+    def peak(self) -> int:
+        """The most memory at once."""
+        held = self.graph + self.tables - self.mapped
+        return _BASE + self.data + max(self.building, held + self.training, held + self.scoring)
+
+    def table(self) -> str:
+        """Lines of text: each part and the peak."""
+        names = ("data", "graph", "tables", "building", "training", "scoring")
+        rows = [(name, _gb(getattr(self, name)), "") for name in names if getattr(self, name)]
+        if self.mapped:
+            note = " of graph and tables: on disk, in memory where there is some"
+            rows.append(("mapped", _gb(self.mapped), note))
+        rows.append(("peak", _gb(self.peak), " above what the process holds before it starts"))
+        return "\n".join(f"  {name:<10}{size:>12}{note}" for name, size, note in rows)
+
+
+def estimate(
+    data: RunData, model: type[Recommender], config: Any, train: TrainConfig, tables: str = "memory"
+) -> MemoryEstimate:
+    """What a run of these sizes and settings takes.
+
+    Args:
+        data: only its sizes are looked at.
+        model: its class says how many tables there are.
+        config: the model's.
+        train: how it is trained.
+        tables: 'memory' or 'mmap'.
+
+    Returns:
+        The estimate, within a fifth of the truth.
+    """
+    edges, nodes = data.sizes["train"], data.num_users + data.num_items
+    index = 4 if nodes < 2**31 else 8
+    indices = 2 * edges * index
+    graph = indices + 8 * nodes + 8 * nodes + 4 * nodes
+    table = 4 * nodes * config.dim
+    counts = model.table_counts(config)
+    batch = train.batch_size or auto_batch_size(edges)
+    held = 0
+    building = 64 << 20  # of blocks
+    if isinstance(data, DatasetInMemory):
+        held = sum(size * 8 for size in data.sizes.values())
+        building = _BUILDING * edges
+    # A step's rows: outputs, gradients and stored values of at most three nodes a pair; or a batch x batch product.
+    rows = 3 * batch * config.dim * 4 * 6
+    if config.loss == "softmax":
+        rows += 3 * batch * batch * 4
+    sampler = 24 * nodes if train.sampling == "users" else 16 * nodes
+    scored = sum(size for part, size in data.sizes.items() if part != "train")
+    scoring = 0
+    if scored:
+        users = min(_FEW_USERS, data.num_users)
+        emb = counts.inference * table + users * config.dim * 4
+        scoring = emb + 12 * scored * isinstance(data, DatasetInMemory) + 24 * data.num_users
+        scoring += min(_SCORING, data.num_users * (64 * 50 + 8 * data.num_items))
+    in_files = indices if tables == "mmap" else 0
+    mapped = in_files + counts.kept * table if tables == "mmap" else 0
+    return MemoryEstimate(
+        data=held,
+        graph=graph,
+        tables=counts.kept * table,
+        building=graph - in_files + building,
+        training=counts.training * table + rows + sampler,
+        scoring=scoring,
+        mapped=mapped,
+    )
+
+
+def require_memory(
+    data: RunData,
+    model: type[Recommender],
+    config: Any,
+    train: TrainConfig,
+    tables: str,
+    limit: str | None,
+) -> MemoryEstimate:
+    """The estimate, where it fits.
+
+    Args:
+        data, model, config, train, tables: as for `estimate`.
+        limit: most memory for the whole process; None: what is free.
+
+    Raises:
+        MemoryError: it does not fit; names what it needs, what there is and which flags to change.
+        OSError: mapped tables do not fit on the disk, which is found when they are made.
+    """
+    needed = estimate(data, model, config, train, tables)
+    room = available_bytes() if limit is None else parse_size(limit) - resident_bytes()
+    if needed.peak <= room:
+        return needed
+    flags = [] if tables == "mmap" else ["--tables mmap (tables in files)"]
+    flags += [f"--{model.name}.dim below {config.dim}"]
+    if needed.data:
+        flags.append("--data with a block store (`ltgnn convert`)")
+    if limit is not None:
+        flags.append(f"--memory above {limit}")
+    raise MemoryError(
+        f"the run needs about {_gb(needed.peak).strip()} of memory, of which {_gb(needed.tables).strip()} are the "
+        f"model's tables, and there are {_gb(max(0, room)).strip()}: change {' or '.join(flags)}"
+    )
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: what the machine has free, and what its control group allows."""
+    free = [
+        int(line.split()[1]) << 10
+        for line in _lines("/proc/meminfo")
+        if line.startswith("MemAvailable")
+    ]
+    free += _control_groups()
+    return min(free, default=1 << 62)
+
+
+def _control_groups() -> list[int]:
+    """What each control group around this process still allows (version 2, then 1)."""
+    found = []
+    for line in _lines("/proc/self/cgroup"):
+        _, controllers, path = line.strip().split(":", 2)
+        if controllers == "":
+            root, names = Path("/sys/fs/cgroup"), ("memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            root = Path("/sys/fs/cgroup/memory")
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            limit, used = (_number(folder / name) for name in names)
+            if limit is not None and used is not None and limit < 1 << 60:
+                found.append(limit - used + _reclaimable(folder))
+            if folder == root:
+                break
+    return found
+
+
+def _reclaimable(folder: Path) -> int:
+    """Pages of files in a control group: they count as used, and go when memory is asked for."""
+    for line in _lines(folder / "memory.stat"):
+        if line.startswith("inactive_file "):
+            return int(line.split()[1])
+    return 0
+
+
+def _number(path: Path) -> int | None:
+    text = "".join(_lines(path)).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _lines(path: str | os.PathLike[str]) -> list[str]:
+    try:
+        with open(path) as file:
+            return file.readlines()
+    except OSError:
+        return []
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,123 @@
+"""NGCF, GCN and GraphSAGE against dense linear algebra, forward and backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from models.dense import dense_adjacency, random_graph
+from torch.nn.functional import leaky_relu, normalize
+
+from ltgnn.models import Batch, Recommender, create
+
+USERS, ITEMS, NEGATIVES = torch.arange(10), torch.arange(10, 20), torch.arange(20, 30)
+
+
+def weights_of(model: Recommender) -> dict[str, torch.Tensor]:
+    """Float64 copies of the dense weights, by name, as leaves; biases moved off zero."""
+    found = {}
+    for name, value in model.named_buffers():
+        if name.startswith("weight_") and not name.endswith(("_m", "_v")):
+            value.add_(0.01 * torch.arange(value.numel()).view(value.shape).sin())
+            found[name.removeprefix("weight_")] = value.double().requires_grad_()
+    return found
+
+
+def ngcf(model, e, w):
+    a, parts, x = dense_adjacency(model.graph, False), [e], e
+    for k in range(model.config.layers):
+        message = a @ x
+        total = (message + x) @ w[f"sum{k}"] + w[f"sum{k}_bias"]
+        product = (message * x) @ w[f"product{k}"] + w[f"product{k}_bias"]
+        x = leaky_relu(total + product, 0.2)
+        parts.append(normalize(x, dim=1))
+    return torch.cat(parts, 1)
+
+
+def gcn(model, e, w):
+    a, x = dense_adjacency(model.graph, True), e
+    for k in range(model.config.layers):
+        x = a @ (torch.relu(x) if k else x) @ w[f"layer{k}"]
+    return x
+
+
+def graphsage(model, e, w):
+    graph, x = model.graph, e
+    a = (dense_adjacency(graph, False) > 0).double()
+    a = a / a.sum(1, keepdim=True).clamp(min=1)
+    for k in range(model.config.layers):
+        x = x @ w[f"self{k}"] + a @ x @ w[f"neighbors{k}"]
+        x = torch.relu(x) if k + 1 < model.config.layers else x
+    return normalize(x, dim=1)
+
+
+CASES = [
+    ("ngcf", {"layers": 2, "message_dropout": 0.0}, ngcf),
+    ("ngcf", {"layers": 0}, ngcf),
+    ("gcn", {"layers": 2}, gcn),
+    ("gcn", {"layers": 1}, gcn),
+    ("graphsage", {"layers": 2, "fanout": 64}, graphsage),  # no node has as many neighbours
+    ("graphsage", {"layers": 1, "fanout": 64}, graphsage),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "dense"), CASES)
+@pytest.mark.parametrize("loss", ["softmax", "bpr"])
+def test_a_step_has_the_exact_gradient(name, settings, dense, loss):
+    graph = random_graph()
+    model = create(name, graph, dim=8, loss=loss, l2=0.3, allow_bf16=False, **settings)
+    w = weights_of(model)
+    e = model.e0.double().clone().requires_grad_()
+    out = dense(model, e, w)
+    torch.testing.assert_close(model.node_embeddings().double(), out.detach(), rtol=1e-4, atol=1e-6)
+    u, p, n = out[USERS], out[ITEMS + graph.num_users], out[NEGATIVES + graph.num_users]
+    rows = [USERS, ITEMS + graph.num_users]
+    if loss == "bpr":
+        value = torch.nn.functional.softplus((u * n).sum(1) - (u * p).sum(1)).mean()
+        rows.append(NEGATIVES + graph.num_users)
+    else:
+        logits = normalize(u, dim=1) @ normalize(p, dim=1).T / model.config.tau
+        others = logits.masked_fill(torch.eye(10, dtype=torch.bool), -torch.inf).logsumexp(1)
+        value = (model.config.exponent * others - logits.diagonal()).mean()
+    (value + 0.3 / 2 * e[torch.cat(rows)].square().sum() / 10).backward()
+    batch = Batch(USERS, ITEMS, NEGATIVES if loss == "bpr" else None, seed=0)
+    step = model.training_step(batch)
+    torch.testing.assert_close(step, value.detach(), rtol=1e-5, atol=1e-6)
+    # After one step Adam's first moment is a tenth of the gradient.
+    torch.testing.assert_close(model.adam_m.double(), 0.1 * e.grad, rtol=1e-3, atol=1e-6)
+    for weight, leaf in w.items():
+        moment = getattr(model, f"weight_{weight}_m").double()
+        torch.testing.assert_close(moment, 0.1 * leaf.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_dropout_is_drawn_from_the_seed_and_keeps_the_mean():
+    model = create("ngcf", random_graph(), dim=8, message_dropout=0.5)
+    weights = model._weights()
+    first, again, other = (model._encode(model.e0, weights, seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    from ltgnn.models.graph_encoder import dropped
+
+    mean = torch.stack([dropped(torch.ones(50, 8), 0.3, seed) for seed in range(200)]).mean()
+    assert mean.item() == pytest.approx(1.0, abs=4 * (0.3 / 0.7 / 80_000) ** 0.5)
+
+
+def test_graphsage_touches_only_the_sampled_tree():
+    model = create("graphsage", random_graph(), dim=8, layers=1, fanout=2, l2=0.0)
+    before = model.e0.clone()
+    model.training_step(Batch(USERS[:2], ITEMS[:2], None, seed=0))
+    changed = (model.e0 != before).any(1).sum().item()
+    assert 4 <= changed <= 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("ngcf", {"message_dropout": 1.0}, "message_dropout must be in [0, 1), got 1.0"),
+        ("ngcf", {"layers": -1}, "layers must be not negative, got -1"),
+        ("gcn", {"dropout": -0.1}, "dropout must be in [0, 1), got -0.1"),
+        ("graphsage", {"fanout": 0}, "fanout must be in [1, 256], got 0"),
+    ],
+)
+def test_wrong_settings_are_named(name, settings, message):
+    with pytest.raises(ValueError) as caught:
+        create(name, random_graph(), **settings)
+    assert message in str(caught.value)
