@@ -26,15 +26,6 @@ AUTHORS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`name=value`, the value as JSON where it is that, else as a word."""
-    name, _, value = text.partition("=")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
-
-
 def main() -> None:
     """Train, print the curve, write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -52,7 +43,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--run", help="run folder, to keep the model")
     parser.add_argument("--json")
-    parser.add_argument("settings", nargs="*", type=parse_setting)
+    parser.add_argument("settings", nargs="*", type=graphs.parse_setting)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     authors = args.preset == "authors"

