@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_refresh --data gowalla --json benchmarks/results/refresh-gowalla.json
 
-Each cell is a whole training run of the same seed and number of epochs. `refresh` is `epoch`, a number of steps, or
-`adaptive R`: whenever the rows of a batch have drifted from the history by R of their length. An exact refresh costs
+Each cell is a whole training run of the same seed and number of epochs. `refresh` is `epoch`, a number of steps or
+`adaptive R`: whenever a batch's rows have drifted from the history by R of their length. An exact refresh costs
 one propagate of the graph; a sampled neighbour costs a random gather, at every step.
 """
 
