@@ -72,9 +72,13 @@ def bytes_of_a_step(model: LTGNN, batch: Batch) -> int:
     drawn = int(graph.degrees[rows].clamp(max=c.fanout).sum())
     row = c.dim * model.e0.element_size()
     deep, memory = model.z is not None, model.g is not None
-    gathered = drawn * (row * (1 + memory) + graph.indices.element_size() + 4)
-    whole_rows = 3 + 6 * deep + 6 + 2 * (not deep) + 3 * memory
-    return gathered + len(rows) * row * whole_rows + 7 * len(batch.users) * row
+    table = c.dim * model.delta.element_size()  # beside e0; what passes between kernels is float32
+    gathered = drawn * (table * (1 + memory) + graph.indices.element_size() + 4)
+    of_e0, of_tables = 3, 1 + 4 * deep + 4 + 2 * (not deep) + memory
+    passed = 1 + 2 * deep + 2 * memory
+    between = c.dim * 4
+    per_row = row * of_e0 + table * of_tables + between * passed
+    return gathered + len(rows) * per_row + 7 * len(batch.users) * between
 
 
 def rivals_of(
@@ -120,6 +124,9 @@ def main() -> None:
     )
     parser.add_argument("--edges", type=int, default=20_000_000, help="of the synthetic graph")
     parser.add_argument("--depth", choices=list(DEPTHS), default="one_hop")
+    parser.add_argument(
+        "--table_dtype", choices=["float32", "mixed", "bfloat16"], default="float32"
+    )
     parser.add_argument("--batch", type=int, default=2048, help="triples")
     parser.add_argument("--fanout", type=int, default=15)
     parser.add_argument("--dim", type=int, default=64)
@@ -142,7 +149,9 @@ def main() -> None:
     batches = list(islice(full, args.steps))
     if not batches:
         raise SystemExit(f"no batch of {args.batch} pairs in {graph}")
-    settings = {"dim": args.dim, "fanout": args.fanout, **DEPTHS[args.depth]}
+    settings = {
+        "dim": args.dim, "fanout": args.fanout, "table_dtype": args.table_dtype, **DEPTHS[args.depth]
+    }  # fmt: skip
     times = harness.alternate(
         rivals_of(graph, batches, settings, args.device), runs=args.runs, device=args.device
     )
@@ -167,7 +176,8 @@ def main() -> None:
               f"{row['times_floor']:>9.1f}{row['times_fused']:>9.2f}")  # fmt: skip
     harness.write(args.json, {
         "graph": args.graph, "num_nodes": graph.num_nodes, "num_edges": graph.num_edges,
-        "depth": args.depth, "batch": args.batch, "steps": len(batches), "fanout": args.fanout,
+        "depth": args.depth, "table_dtype": args.table_dtype,
+        "batch": args.batch, "steps": len(batches), "fanout": args.fanout,
         "dim": args.dim, "device": args.device, "threads": args.threads, "bytes_a_step": moved,
         "gather_gb_per_s": gather, "floor_us": floor, "times": times,
     })  # fmt: skip

@@ -16,8 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COMPILED = (".cpp", ".cu")
 CMAKE_GROUPS = {
-    "cpu", "cuda", "emu", "emu_ops", "library", "module", "ops", "ops_cuda", "test", "test_emu",
-    "test_isa",
+    "cpu", "cuda", "emu", "emu_ops", "library", "module", "ops", "ops_cuda", "test",
+    "test_count", "test_emu", "test_isa",
 }  # fmt: skip
 
 

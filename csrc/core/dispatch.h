@@ -24,6 +24,15 @@ auto dispatch_float(DType type, const Body& body) {
   return type == DType::kFloat64 ? body(TypeTag<double>{}) : body(TypeTag<float>{});
 }
 
+// Calls body(TypeTag<E>, TypeTag<M>) for what an embedding table and the tables beside it hold: both `type`,
+// which is not float16, or, where `mixed`, float and BFloat16.
+template <class Body>
+auto dispatch_tables(DType type, bool mixed, const Body& body) {
+  if (mixed) return body(TypeTag<float>{}, TypeTag<BFloat16>{});
+  if (type == DType::kBFloat16) return body(TypeTag<BFloat16>{}, TypeTag<BFloat16>{});
+  return dispatch_float(type, [&](auto same) { return body(same, same); });
+}
+
 // Calls body(TypeTag<T>) for float, double, BFloat16 or Float16.
 template <class Body>
 auto dispatch_storage(DType type, const Body& body) {

@@ -1,4 +1,5 @@
-// Scratch memory of a kernel: aligned to a cache line, zeroed. (Not std::vector: see cpu/variant.h.)
+// Scratch memory of a kernel: aligned to a cache line, zeroed unless told otherwise. (Not std::vector: see
+// cpu/variant.h.)
 #pragma once
 
 #include <cstdlib>
@@ -13,11 +14,11 @@ namespace LTGNN_ISA {
 template <class T>
 class Buffer {
  public:
-  explicit Buffer(int64_t count) {
+  explicit Buffer(int64_t count, bool zeroed = true) {
     const size_t bytes = (static_cast<size_t>(count) * sizeof(T) + 63) / 64 * 64;
     data_ = static_cast<T*>(std::aligned_alloc(64, bytes > 0 ? bytes : 64));
     if (data_ == nullptr) throw std::bad_alloc();
-    std::memset(data_, 0, bytes);
+    if (zeroed) std::memset(data_, 0, bytes);
   }
   ~Buffer() { std::free(data_); }
   Buffer(const Buffer&) = delete;

@@ -18,16 +18,15 @@ struct MicroGemm {
   static constexpr int kRows = LTGNN_VECTOR_BYTES == 64 ? 12 : 6;
   static constexpr int kCols = kVectors * kLanes;
 
-  // a: element (m, k) at a[m * a_row + k * a_col]; b: row k at b + k * b_row; c: row m at c + m * c_row.
-  template <bool kAccumulate>
-  static LTGNN_HD void run(int64_t depth, const T* a, int64_t a_row, int64_t a_col, const T* b, int64_t b_row,
-                           T* c, int64_t c_row) {
+  // C is added to where `adds`. a: element (m, k) at a[m * a_row + k * a_col]; b: row k at b + k * b_row; c:
+  // row m at c + m * c_row.
+  static LTGNN_HD void run(bool adds, int64_t depth, const T* a, int64_t a_row, int64_t a_col, const T* b,
+                           int64_t b_row, T* c, int64_t c_row) {
     Lanes sum[kRows][kVectors];
 #pragma GCC unroll 12
     for (int m = 0; m < kRows; ++m) {
 #pragma GCC unroll 2
-      for (int n = 0; n < kVectors; ++n)
-        sum[m][n] = kAccumulate ? load_lanes(c + m * c_row + n * kLanes) : Lanes{};
+      for (int n = 0; n < kVectors; ++n) sum[m][n] = adds ? load_lanes(c + m * c_row + n * kLanes) : Lanes{};
     }
     for (int64_t k = 0; k < depth; ++k) {
       const Lanes b0 = load_lanes(b + k * b_row), b1 = load_lanes(b + k * b_row + kLanes);

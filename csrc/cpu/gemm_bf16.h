@@ -17,16 +17,15 @@ struct MicroGemmBf16 {
   static constexpr int kRows = 12;
   static constexpr int kCols = kVectors * kLanes;
 
-  // As MicroGemm::run, with k counting pairs. c (+)= scale[m] * sum, where scale is given.
-  template <bool kAccumulate>
-  static LTGNN_HD void run(int64_t pairs, const Bf16Pair* a, int64_t a_row, int64_t a_col, const Bf16Pair* b,
-                           int64_t b_row, float* c, int64_t c_row) {
+  // As MicroGemm::run, with k counting pairs.
+  static LTGNN_HD void run(bool adds, int64_t pairs, const Bf16Pair* a, int64_t a_row, int64_t a_col,
+                           const Bf16Pair* b, int64_t b_row, float* c, int64_t c_row) {
     __m512 sum[kRows][kVectors];
 #pragma GCC unroll 12
     for (int m = 0; m < kRows; ++m) {
 #pragma GCC unroll 2
       for (int n = 0; n < kVectors; ++n)
-        sum[m][n] = kAccumulate ? _mm512_loadu_ps(c + m * c_row + n * kLanes) : _mm512_setzero_ps();
+        sum[m][n] = adds ? _mm512_loadu_ps(c + m * c_row + n * kLanes) : _mm512_setzero_ps();
     }
     for (int64_t k = 0; k < pairs; ++k) {
       const auto b0 = (__m512bh)_mm512_loadu_si512(b + k * b_row);

@@ -29,13 +29,13 @@ class InBatchSoftmax {
         num_groups_(num_blocks_ < kMaxGroups ? num_blocks_ : kMaxGroups),
         u_(num_blocks_ * kBlock * width_),
         v_(padded_ * width_),
-        du_(num_blocks_ * kBlock * width_),
-        dv_(num_groups_ * padded_ * width_),
+        du_(num_blocks_ * kBlock * width_, false),
+        dv_(num_groups_ * padded_ * width_, false),
         u_inverse_(p.batch),
         v_inverse_(p.batch),
         losses_(p.batch),
-        rows_{p, width_, padded_, num_groups_, u_.get(), v_.get(), du_.get(), dv_.get(), losses_.get()},
-        products_(rows_) {}
+        rows_{p, width_, padded_, u_.get(), v_.get(), du_.get(), losses_.get()},
+        products_(rows_, parallel.num_threads) {}
 
   int64_t run() {
     const int64_t fault = for_each_target(p_.batch, 4 * p_.dim, parallel_, [&](int64_t b) {
@@ -48,10 +48,11 @@ class InBatchSoftmax {
     if (fault >= 0) return fault;
     // Register-blocked products do about sixteen operations in the time of one elsewhere.
     const int64_t operations = p_.batch * p_.batch * p_.dim * 3 / 16;
-    for_each_task(worth_threads(parallel_, operations), num_groups_, [&](int64_t group, int) {
-      const int64_t end = (group + 1) * num_blocks_ / num_groups_;
-      for (int64_t block = group * num_blocks_ / num_groups_; block < end; ++block)
-        products_.run_block(block * kBlock, group);
+    for_each_task(worth_threads(parallel_, operations), num_groups_, [&](int64_t group, int thread) {
+      const int64_t begin = group * num_blocks_ / num_groups_, end = (group + 1) * num_blocks_ / num_groups_;
+      T* dv = dv_.get() + group * padded_ * width_;
+      for (int64_t block = begin; block < end; ++block)
+        products_.run_block(block * kBlock, thread, dv, block > begin);
     });
     double total = 0.0;
     for (int64_t b = 0; b < p_.batch; ++b) total += losses_.get()[b];

@@ -70,7 +70,7 @@ struct RowGradient {
     for (int64_t i = batch.begin[k]; i < batch.begin[k + 1]; ++i) {
       const int64_t triple = batch.entries[i] / 3, role = batch.entries[i] % 3;
       const int64_t* place = batch.position + 3 * triple;
-      const auto row = [&](int64_t which) { return load_as<T>(out + place[which] * dim + column, tag); };
+      const auto row = [&](int64_t which) { return load_as(out + place[which] * dim + column, tag); };
       if (role == 0)
         sum += slopes[triple] * (row(2) - row(1));
       else
@@ -80,13 +80,14 @@ struct RowGradient {
   }
 };
 
-template <class T>
+template <class E, class M>
 int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel) {
+  using Acc = typename AccumulatorOf<E>::type;
   const int64_t dim = p.forward.sample.dim, most = 3 * p.batch * dim;
   const bool stores_z = p.forward.z != nullptr, has_memory = p.forward.sample.second != nullptr;
   Scratch scratch;
   BatchRows batch;
-  T *out, *z_new, *h, *slopes;
+  Acc *out, *z_new, *h, *slopes;
   double* losses;
   batch.reserve(scratch, p.batch);
   scratch.reserve(out, most);
@@ -104,14 +105,14 @@ int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel)
   forward.sample.out_second = h;
   forward.z_new = z_new;
   forward.out = out;
-  const int64_t fault = ltgnn_forward_rows<T>(forward, parallel);
+  const int64_t fault = ltgnn_forward_rows<E, M>(forward, parallel);
   if (fault >= 0) return p.batch + batch.rows[fault];
 
   for_each_target(p.batch, 3 * dim + 50, parallel, [&](int64_t b) {
     const int64_t* place = batch.position + 3 * b;
     const BprTerm term = triple_term(out + place[0] * dim, out + place[1] * dim, out + place[2] * dim, dim);
     losses[b] = term.loss;
-    slopes[b] = static_cast<T>(term.slope / static_cast<double>(p.batch));
+    slopes[b] = static_cast<Acc>(term.slope / static_cast<double>(p.batch));
     return true;
   });
   double total = 0.0;
@@ -120,21 +121,23 @@ int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel)
 
   LtgnnUpdateParams update = p.update;
   update.h = has_memory ? h : nullptr;
+  update.adam.rounding = static_cast<uint64_t>(*p.counter) + 1;
   const AdamParams& adam = update.adam;
-  const ImplicitGradient<T> implicit(update);
-  const AdamScalars<T> scalars(adam_constants(p.lr, p.beta1, p.beta2, p.eps, *p.counter + 1));
-  const T one = static_cast<T>(l2_of_one(p));
+  const ImplicitGradient<Acc> implicit(update);
+  const AdamScalars<Acc> scalars(adam_constants(p.lr, p.beta1, p.beta2, p.eps, *p.counter + 1));
+  const Acc one = static_cast<Acc>(l2_of_one(p));
   constexpr int64_t kAhead = 4;  // rows
   for_each_target(batch.count, 20 * dim, parallel, [&](int64_t k) {
     if (k + kAhead < batch.count) {
-      const void* tables[] = {adam.param, adam.m, adam.v, update.g_table, p.forward.z, p.forward.delta};
+      prefetch_row(adam.param, batch.rows[k + kAhead], dim * static_cast<int64_t>(sizeof(E)));
+      const void* tables[] = {adam.m, adam.v, update.g_table, p.forward.z, p.forward.delta};
       for (const void* table : tables)
-        prefetch_row(table, batch.rows[k + kAhead], dim * static_cast<int64_t>(sizeof(T)));
+        prefetch_row(table, batch.rows[k + kAhead], dim * static_cast<int64_t>(sizeof(M)));
     }
-    const T l2 = static_cast<T>(batch.begin[k + 1] - batch.begin[k]) * one;
-    ltgnn_update_row<T>(update, implicit, scalars, k, batch.rows[k], l2,
-                        RowGradient<T>{batch, out, slopes, dim, k});
-    if (stores_z) remember_row<T>(forward, k);
+    const Acc l2 = static_cast<Acc>(batch.begin[k + 1] - batch.begin[k]) * one;
+    ltgnn_update_row<E, M>(update, implicit, scalars, k, batch.rows[k], l2,
+                           RowGradient<Acc>{batch, out, slopes, dim, k});
+    if (stores_z) remember_row<M>(forward, k);
     return true;
   });
   ++*p.counter;
@@ -146,8 +149,9 @@ int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel)
 inline int64_t ltgnn_bpr_step(const LtgnnBprStepParams& p, const Parallel& parallel) {
   const int64_t bad = first_bad_triple(p);
   if (bad >= 0) return bad;
-  return dispatch_float(p.update.adam.type, [&](auto type) {
-    return ltgnn_bpr_step_of<typename decltype(type)::type>(p, parallel);
+  return dispatch_tables(p.update.adam.type, p.update.adam.mixed, [&](auto embeddings, auto others) {
+    return ltgnn_bpr_step_of<typename decltype(embeddings)::type, typename decltype(others)::type>(p,
+                                                                                                   parallel);
   });
 }
 

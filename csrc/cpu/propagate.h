@@ -1,12 +1,10 @@
 // propagate on the CPU: one row after another, a tile of columns at a time, so that the accumulators of a
-// tile stay in registers over all edges of the row. See kernels/propagate.h for the mathematics. Where x is far
-// larger than the cache, in tiles of its rows (cpu/propagate_tiles.h).
+// tile stay in registers over all edges of the row. See kernels/propagate.h for the mathematics.
 #pragma once
 
 #include "core/dispatch.h"
 #include "core/lanes.h"
 #include "cpu/propagate_edges.h"
-#include "cpu/propagate_tiles.h"
 #include "cpu/rows.h"
 #include "kernels/propagate.h"
 
@@ -22,13 +20,11 @@ int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) 
       TileType tile;
       tile.zero();
       const int64_t begin = params.csr.indptr[row], end = params.csr.indptr[row + 1];
-      good = good && walk_edges<kScaled, true>(source, begin, end, column, tile) == end;
+      good = good && walk_edges<kScaled>(source, begin, end, column, tile) == end;
       if (good) finish_row<TileType, T, Acc>(params, row, column, tile);
     });
     return good;
   };
-  const TilePlan plan = plan_tiles(params, sizeof(T));
-  if (plan.columns > 0) return TiledPropagate<T, Acc, Index>(params, plan, parallel).run(whole);
   return for_each_row(params.csr, params.dim, parallel, whole);
 }
 

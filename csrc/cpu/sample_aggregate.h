@@ -18,7 +18,7 @@ inline int64_t sampling_operations(const SampleAggregateParams& p) {
 // A table from which on its rows are asked for ahead: one that a second-level cache does not hold.
 constexpr int64_t kPrefetchFromBytes = int64_t{1} << 19;
 
-// Asks for all that the aggregate of a target reads.
+// Asks for all that the aggregate of a target reads from tables of T.
 template <class T, class Index>
 void prefetch_target(const SampleAggregateParams& p, const DrawnTarget<Index>& target) {
   const int64_t row_bytes = p.dim * static_cast<int64_t>(sizeof(T));
@@ -29,7 +29,7 @@ void prefetch_target(const SampleAggregateParams& p, const DrawnTarget<Index>& t
     prefetch_row(p.second, target.row, row_bytes);
   }
   for (int k = 0; k < target.count; ++k) {
-    prefetch_row(p.col_scale, target(k), sizeof(T));
+    prefetch_row(p.col_scale, target(k), sizeof(typename AccumulatorOf<T>::type));
     prefetch_row(p.x, target(k), row_bytes);
     prefetch_row(p.history, target(k), row_bytes);
     prefetch_row(p.second, target(k), row_bytes);

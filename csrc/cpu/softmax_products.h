@@ -14,14 +14,14 @@
 namespace ltgnn {
 namespace LTGNN_ISA {
 
-// What the products read and write. Rows are `width` apart and zero from `dim` and from `batch` on.
+// What the products read and write, but for dV. Rows are `width` apart and zero from `dim` and from `batch`
+// on.
 template <class T>
 struct SoftmaxRows {
   const LossParams& p;
-  int64_t width, padded, num_groups;
+  int64_t width, padded;
   const T *u, *v;  // unit rows of users, of items
   T* du;           // [batch, width], to be written
-  T* dv;           // [groups, padded, width], to be added to
   double* losses;  // [batch]
 
   // The loss of user b, from its own cosine and sum_{j != b} exp((c_bj - shift) / tau).
@@ -43,8 +43,8 @@ class ExactProducts {
   static constexpr int64_t kWidthStep = Gemm::kCols;               // what the width is rounded up to
   static constexpr int64_t kItemStep = Gemm::kCols * Gemm::kRows;  // and the number of items
 
-  explicit ExactProducts(const SoftmaxRows<T>& rows)
-      : r_(rows), panels_(rows.padded * rows.p.dim), scores_(rows.num_groups * kBlock * rows.padded) {}
+  ExactProducts(const SoftmaxRows<T>& rows, int64_t num_threads)
+      : r_(rows), panels_(rows.padded * rows.p.dim), scores_(num_threads * kBlock * rows.padded, false) {}
 
   // Packs pair b; called for all of them, in parallel.
   void pack(int64_t b) const {
@@ -52,29 +52,28 @@ class ExactProducts {
     for (int64_t i = 0; i < r_.p.dim; ++i) panel[i * Gemm::kCols] = r_.v[b * r_.width + i];
   }
 
-  // Users [first, first + kBlock), as a part of `group`.
-  void run_block(int64_t first, int64_t group) const {
+  // Users [first, first + kBlock), on one of the threads; dv [padded, width] is written, or added to.
+  void run_block(int64_t first, int thread, T* dv, bool adds) const {
     const int64_t width = r_.width, padded = r_.padded;
-    T* scores = scores_.get() + group * kBlock * padded;
-    T* dv = r_.dv + group * padded * width;
+    T* scores = scores_.get() + thread * kBlock * padded;
     const T* u = r_.u + first * width;
     for (int64_t column = 0; column < padded; column += Gemm::kCols)
       for (int64_t m = 0; m < kBlock; m += Gemm::kRows)
-        Gemm::template run<false>(r_.p.dim, u + m * width, width, 1, panels_.get() + column * r_.p.dim,
-                                  Gemm::kCols, scores + m * padded + column, padded);
+        Gemm::run(false, r_.p.dim, u + m * width, width, 1, panels_.get() + column * r_.p.dim, Gemm::kCols,
+                  scores + m * padded + column, padded);
     for (int64_t m = 0; m < kBlock; ++m) softmax_row(first + m, scores + m * padded);
     T* du = r_.du + first * width;
     for (int64_t item = 0; item < padded; item += kDepth) {
       const int64_t depth = item + kDepth < padded ? kDepth : padded - item;
       for (int64_t m = 0; m < kBlock; m += Gemm::kRows)
         for (int64_t column = 0; column < width; column += Gemm::kCols)
-          Gemm::template run<true>(depth, scores + m * padded + item, padded, 1, r_.v + item * width + column,
-                                   width, du + m * width + column, width);
+          Gemm::run(item > 0, depth, scores + m * padded + item, padded, 1, r_.v + item * width + column,
+                    width, du + m * width + column, width);
     }
     for (int64_t item = 0; item < padded; item += Gemm::kRows)
       for (int64_t column = 0; column < width; column += Gemm::kCols)
-        Gemm::template run<true>(kBlock, scores + item, 1, padded, u + column, width,
-                                 dv + item * width + column, width);
+        Gemm::run(adds, kBlock, scores + item, 1, padded, u + column, width, dv + item * width + column,
+                  width);
   }
 
  private:

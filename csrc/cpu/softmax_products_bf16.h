@@ -23,16 +23,16 @@ class Bf16Products {
   // Cosines are shifted by 1, their bound, not by the row's maximum; above this tau no sum comes out as 0.
   static constexpr double kLowestTau = 1.0 / 32;
 
-  explicit Bf16Products(const SoftmaxRows<float>& rows)
+  Bf16Products(const SoftmaxRows<float>& rows, int64_t num_threads)
       : r_(rows),
         pairs_((rows.p.dim + 1) / 2),
         users_((rows.p.batch + kBlock) * rows.width / 2),
         panels_(rows.padded * pairs_),
         item_pairs_(rows.padded / 2 * rows.width),
-        scores_(rows.num_groups * Gemm::kRows * rows.padded),
-        weights_(rows.num_groups * Gemm::kRows * rows.padded / 2),
-        user_weights_(rows.num_groups * kBlock / 2 * rows.padded),
-        scaled_users_(rows.num_groups * kBlock / 2 * rows.width) {}
+        scores_(num_threads * Gemm::kRows * rows.padded, false),
+        weights_(num_threads * Gemm::kRows * rows.padded / 2, false),
+        user_weights_(num_threads * kBlock / 2 * rows.padded, false),
+        scaled_users_(num_threads * kBlock / 2 * rows.width, false) {}
 
   void pack(int64_t b) const {
     const float *u = r_.u + b * r_.width, *v = r_.v + b * r_.width;
@@ -44,17 +44,17 @@ class Bf16Products {
     for (int64_t i = 0; i < r_.p.dim; ++i) set_half(item_pairs_.get() + b / 2 * r_.width + i, b % 2, v[i]);
   }
 
-  void run_block(int64_t first, int64_t group) const {
+  void run_block(int64_t first, int thread, float* dv, bool adds) const {
     const int64_t width = r_.width, padded = r_.padded;
-    float* scores = scores_.get() + group * Gemm::kRows * padded;
-    Bf16Pair* weights = weights_.get() + group * Gemm::kRows * padded / 2;
-    Bf16Pair* user_weights = user_weights_.get() + group * kBlock / 2 * padded;
-    Bf16Pair* scaled = scaled_users_.get() + group * kBlock / 2 * width;
+    float* scores = scores_.get() + thread * Gemm::kRows * padded;
+    Bf16Pair* weights = weights_.get() + thread * Gemm::kRows * padded / 2;
+    Bf16Pair* user_weights = user_weights_.get() + thread * kBlock / 2 * padded;
+    Bf16Pair* scaled = scaled_users_.get() + thread * kBlock / 2 * width;
     for (int64_t m = 0; m < kBlock; m += Gemm::kRows) {
       const Bf16Pair* u = users_.get() + (first + m) * (width / 2);
       for (int64_t column = 0; column < padded; column += Gemm::kCols)
-        Gemm::run<false>(pairs_, u, width / 2, 1, panels_.get() + column * pairs_, Gemm::kCols,
-                         scores + column, padded);
+        Gemm::run(false, pairs_, u, width / 2, 1, panels_.get() + column * pairs_, Gemm::kCols,
+                  scores + column, padded);
       float factor[Gemm::kRows];
       for (int64_t k = 0; k < Gemm::kRows; k += 2)
         softmax_rows(first + m + k, scores + k * padded, weights + k * padded / 2,
@@ -63,17 +63,16 @@ class Bf16Products {
       for (int64_t item = 0; item < padded / 2; item += kPairDepth) {
         const int64_t depth = item + kPairDepth < padded / 2 ? kPairDepth : padded / 2 - item;
         for (int64_t column = 0; column < width; column += Gemm::kCols)
-          Gemm::run<true>(depth, weights + item, padded / 2, 1, item_pairs_.get() + item * width + column,
-                          width, du + column, width);
+          Gemm::run(item > 0, depth, weights + item, padded / 2, 1, item_pairs_.get() + item * width + column,
+                    width, du + column, width);
       }
       for (int64_t k = 0; k < Gemm::kRows; ++k)
         for (int64_t i = 0; i < width; ++i) du[k * width + i] *= factor[k];
     }
-    float* dv = r_.dv + group * padded * width;
     for (int64_t item = 0; item < padded; item += Gemm::kRows)
       for (int64_t column = 0; column < width; column += Gemm::kCols)
-        Gemm::run<true>(kBlock / 2, user_weights + item, 1, padded, scaled + column, width,
-                        dv + item * width + column, width);
+        Gemm::run(adds, kBlock / 2, user_weights + item, 1, padded, scaled + column, width,
+                  dv + item * width + column, width);
   }
 
  private:

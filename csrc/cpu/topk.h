@@ -119,7 +119,7 @@ class Topk {
   void score_tile(const Block& block, int64_t column, int64_t item) const {
     alignas(64) T scores[kRows * kCols];
     const T* rows = item + kRows <= p_.num_items ? items() + item * p_.dim : tail_.get();
-    Gemm::template run<false>(p_.dim, rows, p_.dim, 1, block.panels + column * p_.dim, kCols, scores, kCols);
+    Gemm::run(false, p_.dim, rows, p_.dim, 1, block.panels + column * p_.dim, kCols, scores, kCols);
     const T* bounds = block.bounds + column;
     // A comparison with NaN is false: NaN neither becomes a maximum nor hides one.
     Lanes low[2] = {load_lanes(bounds), load_lanes(bounds + kLanes)}, high[2] = {low[0], low[1]};

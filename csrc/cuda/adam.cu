@@ -3,8 +3,9 @@
 //   g += l2 p;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= step_size m / (sqrt(v / bias2) + eps)
 //
 // Mapping: one group of lanes per row, lanes over columns, 16 bytes a lane; each element is one lane's alone.
-// Bytes per element, float32: 16 read and 12 written, 8 more with delta; 8 for the row number per row. Bound
-// by memory: at 3 TB/s 107 G elements/s, 1.7 G rows/s at dim 64.
+// Bytes per element, float32 (tables in bfloat16: half, but for the gradient): 16 read and 12 written, 8 more
+// with delta; 8 for the row number per row. Bound by memory: at 3 TB/s 107 G elements/s, 1.7 G rows/s at
+// dim 64.
 #include "core/dispatch.h"
 #include "cuda/adam.cuh"
 #include "cuda/fault.cuh"
@@ -15,7 +16,7 @@
 namespace ltgnn::cuda {
 namespace {
 
-template <class T, int V>
+template <class E, class M, int V, class T>
 __global__ void __launch_bounds__(kThreadsPerBlock, kAdamBlocks)
     adam_kernel(const __grid_constant__ AdamParams p, const AdamScalars<T> scalars, FaultSink faults,
                 int lanes) {
@@ -29,26 +30,28 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kAdamBlocks)
     const T* grad = static_cast<const T*>(p.grad) + k * p.dim;
     const T l2 = l2_weight<T>(p, k, row);
     for (int64_t column = int64_t{group.lane} * V; column < p.dim; column += int64_t{lanes} * V)
-      adam_columns<T, V>(p, scalars, l2, row, column, load_pack<T, V>(grad + column));
+      adam_columns<E, M, V>(p, scalars, l2, p.rounding, row, column, load_pack<T, V>(grad + column));
   });
 }
 
-template <class T, int V>
+template <class E, class M, int V, class T>
 void start(const AdamParams& p, const Launch& at) {
   const int lanes = lanes_for(p.dim, V);
-  launch("adam_", adam_kernel<T, V>, blocks_for(p.num_rows, lanes), kThreadsPerBlock, 0, at.stream, p,
+  launch("adam_", adam_kernel<E, M, V, T>, blocks_for(p.num_rows, lanes), kThreadsPerBlock, 0, at.stream, p,
          AdamScalars<T>(p.constants), at.faults, lanes);
 }
 
 }  // namespace
 
 void adam(const AdamParams& p, const Launch& at) {
-  dispatch_float(p.type, [&](auto type) {
-    using T = typename decltype(type)::type;
+  dispatch_tables(p.type, p.mixed, [&](auto embeddings, auto moments) {
+    using E = typename decltype(embeddings)::type;
+    using M = typename decltype(moments)::type;
+    using T = typename AccumulatorOf<E>::type;
     if (adam_packable<T>(p))
-      start<T, kPackWidth<T>>(p, at);
+      start<E, M, kPackWidth<T>, T>(p, at);
     else
-      start<T, 1>(p, at);
+      start<E, M, 1, T>(p, at);
   });
 }
 

@@ -41,8 +41,9 @@ struct LaneTile {
   LTGNN_HD void zero() {
     for (int i = 0; i < V; ++i) acc[i] = 0;
   }
-  LTGNN_HD void add_scaled(Acc w, const T* x) {
-    const Pack<T, V> pack = *reinterpret_cast<const Pack<T, V>*>(x);
+  template <class S>
+  LTGNN_HD void add_scaled(Acc w, const S* x) {
+    const Pack<S, V> pack = *reinterpret_cast<const Pack<S, V>*>(x);
     for (int i = 0; i < V; ++i) acc[i] += w * load_scalar(pack.v + i);
   }
   LTGNN_HD void scale(Acc w) {
@@ -61,10 +62,11 @@ struct LaneTile {
   LTGNN_HD void spoil() {
     for (int i = 0; i < V; ++i) acc[i] = static_cast<Acc>(NAN);
   }
-  LTGNN_HD void store(T* y) const {
-    Pack<T, V> pack;
+  template <class S>
+  LTGNN_HD void store(S* y) const {
+    Pack<S, V> pack;
     for (int i = 0; i < V; ++i) store_scalar(pack.v + i, acc[i]);
-    *reinterpret_cast<Pack<T, V>*>(y) = pack;
+    *reinterpret_cast<Pack<S, V>*>(y) = pack;
   }
   // Other warps run while one waits: a prefetch would only spend a second load on each edge.
   static LTGNN_HD void prefetch(const T*, uint64_t) {}

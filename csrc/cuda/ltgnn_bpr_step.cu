@@ -37,7 +37,7 @@ struct StepMemory {
   uint32_t* head_of = nullptr;  // [3 batch]: for each entry, the sorted place of its row's head
   T* slopes = nullptr;          // [batch]
   T* out = nullptr;             // [3 batch, dim]
-  uint64_t* seed = nullptr;     // [1]
+  uint64_t* seed = nullptr;     // [2]: of the sampling, and the step
   AdamScalars<T>* adam = nullptr;
 };
 
@@ -49,6 +49,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
   if (b == 0) {
     check_ends(faults, p.forward.sample.csr);
     const int64_t done = *p.counter, step = static_cast<int64_t>(static_cast<uint64_t>(done) + 1);
+    memory.seed[1] = static_cast<uint64_t>(step);
     *memory.seed = step_seed(p.seed, LTGNN_PLANTED(step_seed_late) ? step : done);
     *memory.adam = AdamScalars<T>(adam_constants(p.lr, p.beta1, p.beta2, p.eps, step));
     *p.counter = step;
@@ -70,7 +71,7 @@ __device__ inline int64_t find_head(const BprBatch& batch, int64_t slot) {
   return low;
 }
 
-template <class T, class Index, int V>
+template <class E, class M, class Index, int V, class T>
 __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
     step_forward_kernel(const __grid_constant__ LtgnnForwardParams p, const FixedPointStep<T> step,
                         const __grid_constant__ StepMemory<T> memory, FaultSink faults, int lanes) {
@@ -92,8 +93,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
     const T outer = good ? sample_factor<T>(s, row, drawn.degree, drawn.count) : T(0);
     for (int64_t column = int64_t{group.lane} * V; column < s.dim; column += int64_t{lanes} * V) {
       if (good) {
-        ltgnn_forward_tile<LaneTile<T, V>, T>(p, step, slot, row, drawn, drawn.count, outer, column);
-        if (LTGNN_PLANTED(step_reads_written) && p.z) remember_columns<T, V>(p, slot, row, column);
+        ltgnn_forward_tile<LaneTile<T, V>, E, M>(p, step, slot, row, drawn, drawn.count, outer, column);
+        if (LTGNN_PLANTED(step_reads_written) && p.z) remember_columns<M, V>(p, slot, row, column, seed);
         continue;
       }
       const int64_t at = slot * s.dim + column;
@@ -115,7 +116,7 @@ struct OutputRow {
 };
 
 // Blocks [0, loss_blocks) hold the triples; those behind them, where z is given, the heads.
-template <class T, int V>
+template <class M, int V, class T>
 __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
     step_loss_kernel(const __grid_constant__ LtgnnForwardParams p,
                      const __grid_constant__ StepMemory<T> memory, unsigned loss_blocks, int lanes) {
@@ -127,7 +128,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
     const int64_t slot = int64_t{blockIdx.x - loss_blocks} * (kThreadsPerBlock >> group.bits) + place;
     if (slot >= batch.num_entries() || !is_head(batch, slot) || LTGNN_PLANTED(step_reads_written)) return;
     for (int64_t column = int64_t{group.lane} * V; column < dim; column += int64_t{lanes} * V)
-      remember_columns<T, V>(p, slot, int64_t{batch.keys[slot]}, column);
+      remember_columns<M, V>(p, slot, int64_t{batch.keys[slot]}, column, *memory.seed);
     return;
   }
   const int64_t b = int64_t{blockIdx.x} * (kThreadsPerBlock >> group.bits) + place;
@@ -150,7 +151,7 @@ template <class T>
 constexpr int kUpdateBlocks = sizeof(T) == 8 ? 6 : kAdamBlocks;
 
 // Block 0 sums the losses; the others hold one group for each sorted entry.
-template <class T, int V>
+template <class E, class M, int V, class T>
 __global__ void __launch_bounds__(kThreadsPerBlock, kUpdateBlocks<T>)
     step_update_kernel(const __grid_constant__ LtgnnUpdateParams p, const ImplicitGradient<T> implicit,
                        const __grid_constant__ StepMemory<T> memory, T l2_of_one, double* loss,
@@ -174,11 +175,11 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kUpdateBlocks<T>)
     add_gradient(batch, memory.slopes, slot, end, column, row_of, tile);
     Pack<T, V> gradient;
     for (int i = 0; i < V; ++i) gradient.v[i] = tile.acc[i];
-    update_columns<T, V>(p, implicit, scalars, l2, slot, row, column, gradient);
+    update_columns<E, M, V>(p, implicit, scalars, l2, memory.seed[1], slot, row, column, gradient);
   }
 }
 
-template <class T, class Index, int V>
+template <class E, class M, class Index, int V, class T>
 void start(const LtgnnBprStepParams& p, const Launch& at) {
   const int64_t dim = p.forward.sample.dim;
   const int lanes = lanes_for(dim, V);
@@ -194,7 +195,7 @@ void start(const LtgnnBprStepParams& p, const Launch& at) {
   allocate(memory.head_of, entries);
   allocate(memory.slopes, p.batch);
   allocate(memory.out, entries * dim);
-  allocate(memory.seed, 1);
+  allocate(memory.seed, 2);
   allocate(memory.adam, 1);
   LtgnnForwardParams forward = p.forward;
   LtgnnUpdateParams update = p.update;
@@ -210,12 +211,12 @@ void start(const LtgnnBprStepParams& p, const Launch& at) {
          at.faults);
   sort_batch(kOp, memory.batch, at);
   const int sampling = sampling_lanes<Index>(dim, V, forward.sample.fanout);
-  launch(kOp, step_forward_kernel<T, Index, V>, blocks_for(entries, sampling), kThreadsPerBlock,
+  launch(kOp, step_forward_kernel<E, M, Index, V, T>, blocks_for(entries, sampling), kThreadsPerBlock,
          sampling_shared_bytes<Index>(sampling, forward.sample.fanout), at.stream, forward,
          FixedPointStep<T>(forward), memory, at.faults, sampling);
-  launch(kOp, step_loss_kernel<T, V>, loss_blocks + (forward.z ? entry_blocks : 0), kThreadsPerBlock,
+  launch(kOp, step_loss_kernel<M, V, T>, loss_blocks + (forward.z ? entry_blocks : 0), kThreadsPerBlock,
          kLossSharedBytes, at.stream, forward, memory, loss_blocks, lanes);
-  launch(kOp, step_update_kernel<T, V>, 1 + entry_blocks, kThreadsPerBlock, kLossSharedBytes, at.stream,
+  launch(kOp, step_update_kernel<E, M, V, T>, 1 + entry_blocks, kThreadsPerBlock, kLossSharedBytes, at.stream,
          update, ImplicitGradient<T>(update), memory, static_cast<T>(l2_of_one(p)), p.loss,
          int64_t{loss_blocks}, lanes);
 }
@@ -234,16 +235,18 @@ bool step_packable(const LtgnnBprStepParams& p) {
 }  // namespace
 
 void ltgnn_bpr_step(const LtgnnBprStepParams& p, const Launch& at) {
-  dispatch_float(p.update.adam.type, [&](auto type) {
-    using T = typename decltype(type)::type;
+  dispatch_tables(p.update.adam.type, p.update.adam.mixed, [&](auto embeddings, auto others) {
+    using E = typename decltype(embeddings)::type;
+    using M = typename decltype(others)::type;
+    using T = typename AccumulatorOf<E>::type;
     constexpr int kWide = kPackWidth<T>;
     const bool wide = step_packable<T>(p);
     dispatch_index(p.forward.sample.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
       if (wide)
-        start<T, Index, kWide>(p, at);
+        start<E, M, Index, kWide, T>(p, at);
       else
-        start<T, Index, 1>(p, at);
+        start<E, M, Index, 1, T>(p, at);
     });
   });
 }

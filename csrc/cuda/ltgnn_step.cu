@@ -26,7 +26,7 @@
 namespace ltgnn::cuda {
 namespace {
 
-template <class T, class Index, int V>
+template <class E, class M, class Index, int V, class T>
 __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
     forward_kernel(const __grid_constant__ LtgnnForwardParams p, const FixedPointStep<T> step,
                    FaultSink faults, int lanes) {
@@ -42,8 +42,8 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
     const T outer = good ? sample_factor<T>(s, row, drawn.degree, drawn.count) : T(0);
     for (int64_t column = int64_t{group.lane} * V; column < s.dim; column += int64_t{lanes} * V) {
       if (good) {
-        ltgnn_forward_tile<LaneTile<T, V>, T>(p, step, k, row, drawn, drawn.count, outer, column);
-        if (LTGNN_PLANTED(step_memory_early) && p.z) remember_columns<T, V>(p, k, row, column);
+        ltgnn_forward_tile<LaneTile<T, V>, E, M>(p, step, k, row, drawn, drawn.count, outer, column);
+        if (LTGNN_PLANTED(step_memory_early) && p.z) remember_columns<M, V>(p, k, row, column, s.seed);
         continue;
       }
       const int64_t at = k * s.dim + column;
@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
   });
 }
 
-template <class T, int V>
+template <class M, int V>
 __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
     remember_kernel(const __grid_constant__ LtgnnForwardParams p, int lanes) {
   const LaneGroup group(lanes);
@@ -62,11 +62,11 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
     const int64_t row = p.sample.rows[k], dim = p.sample.dim;
     if (static_cast<uint64_t>(row) >= static_cast<uint64_t>(p.sample.csr.num_rows)) return;
     for (int64_t column = int64_t{group.lane} * V; column < dim; column += int64_t{lanes} * V)
-      remember_columns<T, V>(p, k, row, column);
+      remember_columns<M, V>(p, k, row, column, p.sample.seed);
   });
 }
 
-template <class T, int V>
+template <class E, class M, int V, class T>
 __global__ void __launch_bounds__(kThreadsPerBlock, kAdamBlocks)
     update_kernel(const __grid_constant__ LtgnnUpdateParams p, const ImplicitGradient<T> implicit,
                   const AdamScalars<T> scalars, FaultSink faults, int lanes) {
@@ -80,27 +80,27 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kAdamBlocks)
     const T l2 = l2_weight<T>(p.adam, k, row);
     for (int64_t column = int64_t{group.lane} * V; column < dim; column += int64_t{lanes} * V) {
       const auto gradient = load_pack<T, V>(static_cast<const T*>(p.adam.grad) + k * dim + column);
-      update_columns<T, V>(p, implicit, scalars, l2, k, row, column, gradient);
+      update_columns<E, M, V>(p, implicit, scalars, l2, p.adam.rounding, k, row, column, gradient);
     }
   });
 }
 
-template <class T, class Index, int V>
+template <class E, class M, class Index, int V, class T>
 void start_forward(const LtgnnForwardParams& p, const Launch& at) {
   const int lanes = sampling_lanes<Index>(p.sample.dim, V, p.sample.fanout);
-  launch("ltgnn_forward_", forward_kernel<T, Index, V>, blocks_for(p.sample.num_targets, lanes),
+  launch("ltgnn_forward_", forward_kernel<E, M, Index, V, T>, blocks_for(p.sample.num_targets, lanes),
          kThreadsPerBlock, sampling_shared_bytes<Index>(lanes, p.sample.fanout), at.stream, p,
          FixedPointStep<T>(p), at.faults, lanes);
   if (!p.z || LTGNN_PLANTED(step_memory_early)) return;
   const int columns = lanes_for(p.sample.dim, V);
-  launch("ltgnn_forward_", remember_kernel<T, V>, blocks_for(p.sample.num_targets, columns), kThreadsPerBlock,
+  launch("ltgnn_forward_", remember_kernel<M, V>, blocks_for(p.sample.num_targets, columns), kThreadsPerBlock,
          0, at.stream, p, columns);
 }
 
-template <class T, int V>
+template <class E, class M, int V, class T>
 void start_update(const LtgnnUpdateParams& p, const Launch& at) {
   const int lanes = lanes_for(p.adam.dim, V);
-  launch("ltgnn_update_", update_kernel<T, V>, blocks_for(p.adam.num_rows, lanes), kThreadsPerBlock, 0,
+  launch("ltgnn_update_", update_kernel<E, M, V, T>, blocks_for(p.adam.num_rows, lanes), kThreadsPerBlock, 0,
          at.stream, p, ImplicitGradient<T>(p), AdamScalars<T>(p.adam.constants), at.faults, lanes);
 }
 
@@ -125,27 +125,31 @@ bool forward_packable(const LtgnnForwardParams& p) {
 }  // namespace
 
 void ltgnn_forward(const LtgnnForwardParams& p, const Launch& at) {
-  dispatch_float(p.sample.type, [&](auto type) {
-    using T = typename decltype(type)::type;
+  dispatch_tables(p.sample.type, p.mixed, [&](auto embeddings, auto others) {
+    using E = typename decltype(embeddings)::type;
+    using M = typename decltype(others)::type;
+    using T = typename AccumulatorOf<E>::type;
     constexpr int kWide = kPackWidth<T>;
     const bool wide = forward_packable<T>(p);
     dispatch_index(p.sample.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
       if (wide)
-        start_forward<T, Index, kWide>(p, at);
+        start_forward<E, M, Index, kWide, T>(p, at);
       else
-        start_forward<T, Index, 1>(p, at);
+        start_forward<E, M, Index, 1, T>(p, at);
     });
   });
 }
 
 void ltgnn_update(const LtgnnUpdateParams& p, const Launch& at) {
-  dispatch_float(p.adam.type, [&](auto type) {
-    using T = typename decltype(type)::type;
+  dispatch_tables(p.adam.type, p.adam.mixed, [&](auto embeddings, auto others) {
+    using E = typename decltype(embeddings)::type;
+    using M = typename decltype(others)::type;
+    using T = typename AccumulatorOf<E>::type;
     if (adam_packable<T>(p.adam) && packable<T>(p.h, p.adam.dim) && packable<T>(p.g_table, p.adam.dim))
-      start_update<T, kPackWidth<T>>(p, at);
+      start_update<E, M, kPackWidth<T>, T>(p, at);
     else
-      start_update<T, 1>(p, at);
+      start_update<E, M, 1, T>(p, at);
   });
 }
 

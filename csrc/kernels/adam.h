@@ -40,7 +40,9 @@ struct AdamParams {
   void* v = nullptr;           // [table_rows, dim]
   void* delta = nullptr;       // [table_rows, dim] or null: the change of param is added to it
   AdamConstants constants;
-  DType type = DType::kFloat32;
+  DType type = DType::kFloat32;  // of the tables; grad and l2 are float32 beside bfloat16
+  bool mixed = false;            // param is float32, m, v and delta are bfloat16
+  uint64_t rounding = 0;         // key of the stochastic rounding of bfloat16: the step
 };
 
 // What an element needs of them, in its own type.
@@ -57,6 +59,15 @@ struct AdamScalars {
         inverse_bias2(static_cast<S>(1.0 / c.bias2)),
         eps(static_cast<S>(c.eps)) {}
 };
+
+// What param has really moved by, where it holds E: delta has to follow what is stored.
+template <class E, class V>
+LTGNN_HD V stored_change(V stored, V before, V change) {
+  if constexpr (sizeof(E) == 2)
+    return stored - before;
+  else
+    return change;
+}
 
 // One element, in registers or scalars: V is a vector or a number, S the scalar type. Returns the change of
 // p.

@@ -10,12 +10,15 @@
 // Update (implicit differentiation with the same fixed point), given dL/dout_r:
 //   d_r = dL/dout_r / (1 - c0);  g_r = (1 - alpha) h_r + alpha d_r;  G_r <- g_r
 //   dL/de0_r = g_r - c0 d_r + l2_r e0_r;  Adam on e0_r;  for one hop delta_r += the change of e0_r.
+// Tables may be bfloat16 (e0 then is that or float32): sums are float32, and what is stored is rounded
+// stochastically (core/rounding.h).
 //
-// Bytes per target: forward (fanout + 4) * dim * 4 (fanout more with G); update 9 * dim * 4.
+// Bytes per target in float32: forward (fanout + 4) * dim * 4 (fanout more with G); update 9 * dim * 4.
 #pragma once
 
 #include <cstdint>
 
+#include "core/rounding.h"
 #include "kernels/adam.h"
 #include "kernels/sample_aggregate.h"
 
@@ -30,6 +33,7 @@ struct LtgnnForwardParams {
   void* out = nullptr;           // [num_targets, dim]
   double alpha = 0.5;
   double c0 = 0.0;
+  bool mixed = false;  // e0 is float32, the other tables are bfloat16; scratch and results are float32 then
 };
 
 struct LtgnnUpdateParams {
@@ -53,29 +57,31 @@ struct FixedPointStep {
         rest(static_cast<S>(1.0 / (1.0 - p.c0))) {}
 };
 
-// One tile of a target's forward step. columns(k): see gather_picked.
-template <class Tile, class T, class Columns>
-LTGNN_HD void ltgnn_forward_tile(const LtgnnForwardParams& p, const FixedPointStep<T>& step, int64_t target,
-                                 int64_t row, const Columns& columns, int count, T outer, int64_t column) {
+// One tile of a target's forward step: e0 holds E, the other tables M. columns(k): see gather_picked.
+template <class Tile, class E, class M, class Columns, class Acc>
+LTGNN_HD void ltgnn_forward_tile(const LtgnnForwardParams& p, const FixedPointStep<Acc>& step, int64_t target,
+                                 int64_t row, const Columns& columns, int count, Acc outer, int64_t column) {
   const SampleAggregateParams& s = p.sample;
-  const T* e0 = static_cast<const T*>(p.e0) + row * s.dim + column;
+  const E* e0 = static_cast<const E*>(p.e0) + row * s.dim + column;
   const int64_t result = target * s.dim + column;
   Tile tile;
-  aggregate_tile<Tile, T>(s, row, columns, count, outer, column, tile);
+  aggregate_tile<Tile, M>(s, row, columns, count, outer, column, tile);
   tile.scale(step.kept);
   tile.add_scaled(step.alpha, e0);
-  if (p.z) tile.store(static_cast<T*>(p.z_new) + result);
+  if (p.z) tile.store(static_cast<Acc*>(p.z_new) + result);
   tile.add_scaled(step.minus_c0, e0);
   tile.scale(step.rest);
-  tile.store(static_cast<T*>(p.out) + result);
-  aggregate_second<Tile, T>(s, target, row, columns, count, outer, column);
+  tile.store(static_cast<Acc*>(p.out) + result);
+  aggregate_second<Tile, M>(s, target, row, columns, count, outer, column);
 }
 
-// Writes element i of z_new into the memory, and the change into delta.
-template <class T>
-LTGNN_HD void remember(T z_new, T& z, T& delta) {
-  delta += z_new - z;
-  z = z_new;
+// One element's new z into the memory, and the change into delta, as tables of M hold them: what delta gets
+// is the change of what is stored.
+template <class M, class V, class Bits>
+LTGNN_HD void remember(V z_new, V& z, V& delta, Bits bits) {
+  const V stored = rounded<M>(z_new, bits & 0xFFFFu);
+  delta = rounded<M>(delta + (stored - z), bits >> 16);
+  z = stored;
 }
 
 // The gradient of e0, an element at a time: S is the scalar type.

@@ -30,8 +30,6 @@ struct PropagateParams {
   double alpha = 0.0;
   bool self_loops = false;  // needs num_rows == num_cols
   DType type = DType::kFloat32;
-  // CPU only (cpu/propagate_tiles.h): bytes of x in a tile; 0 lets the sizes decide, -1 is for no tiles.
-  int64_t tile_bytes = 0;
 };
 
 // Adds w_e t_c x_c of edges [begin, end) to `tile`, over the columns that it covers from `column` on. Returns

@@ -15,6 +15,7 @@
 
 #include "core/csr.h"
 #include "core/macros.h"
+#include "core/scalar.h"
 #include "kernels/sample.h"
 
 namespace ltgnn {
@@ -35,7 +36,8 @@ struct SampleAggregateParams {
   int fanout = 0;
   uint64_t seed = 0;
   bool self_loops = false;
-  DType type = DType::kFloat32;  // of every table and scale: float32 or float64
+  // Of every table; scales and results are float32 for bfloat16, else the same.
+  DType type = DType::kFloat32;
 };
 
 struct SampleNeighborsParams {
@@ -58,8 +60,10 @@ LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, int64_t de
 // the exact self loop times s_r. columns(k) is the column of the k-th neighbour, in range.
 template <class Tile, class T, class Columns>
 LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T* history, int64_t row,
-                            const Columns& columns, int count, T outer, int64_t column, Tile& tile) {
-  const auto* col_scale = static_cast<const T*>(p.col_scale);
+                            const Columns& columns, int count, typename AccumulatorOf<T>::type outer,
+                            int64_t column, Tile& tile) {
+  using Acc = typename AccumulatorOf<T>::type;
+  const auto* col_scale = static_cast<const Acc*>(p.col_scale);
   tile.zero();
   int k = 0;
   if constexpr (Tile::kBatch > 1) {
@@ -70,10 +74,10 @@ LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T*
 #endif
     for (; k + Tile::kBatch <= count; k += Tile::kBatch) {
       int64_t offset[Tile::kBatch];
-      T w[Tile::kBatch];
+      Acc w[Tile::kBatch];
       for (int i = 0; i < Tile::kBatch; ++i) {
         const int64_t c = columns(k + i);
-        w[i] = (col_scale ? col_scale[c] : T(1)) * outer;
+        w[i] = (col_scale ? col_scale[c] : Acc(1)) * outer;
         offset[i] = c * p.dim + column;
       }
       for (int i = 0; i < Tile::kBatch; ++i) tile.add_scaled(w[i], x + offset[i]);
@@ -83,12 +87,12 @@ LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T*
   }
   for (; k < count; ++k) {
     const int64_t c = columns(k);
-    const T w = (col_scale ? col_scale[c] : T(1)) * outer;
+    const Acc w = (col_scale ? col_scale[c] : Acc(1)) * outer;
     tile.add_scaled(w, x + c * p.dim + column);
     if (history) tile.add_scaled(-w, history + c * p.dim + column);
   }
   if (p.self_loops) {
-    T w = p.row_scale ? static_cast<const T*>(p.row_scale)[row] : T(1);
+    Acc w = p.row_scale ? static_cast<const Acc*>(p.row_scale)[row] : Acc(1);
     if (col_scale) w *= col_scale[row];
     tile.add_scaled(w, x + row * p.dim + column);
     if (history) tile.add_scaled(-w, history + row * p.dim + column);
@@ -98,21 +102,23 @@ LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T*
 // The variance-reduced aggregate of one tile, history_sum included.
 template <class Tile, class T, class Columns>
 LTGNN_HD void aggregate_tile(const SampleAggregateParams& p, int64_t row, const Columns& columns, int count,
-                             T outer, int64_t column, Tile& tile) {
+                             typename AccumulatorOf<T>::type outer, int64_t column, Tile& tile) {
   gather_picked<Tile, T>(p, static_cast<const T*>(p.x), static_cast<const T*>(p.history), row, columns, count,
                          outer, column, tile);
-  if (p.history_sum) tile.add_scaled(T(1), static_cast<const T*>(p.history_sum) + row * p.dim + column);
+  if (p.history_sum) tile.add_scaled(1, static_cast<const T*>(p.history_sum) + row * p.dim + column);
 }
 
 // The aggregate of `second` over the same neighbours, into out_second; nothing where there is no second.
 template <class Tile, class T, class Columns>
 LTGNN_HD void aggregate_second(const SampleAggregateParams& p, int64_t target, int64_t row,
-                               const Columns& columns, int count, T outer, int64_t column) {
+                               const Columns& columns, int count, typename AccumulatorOf<T>::type outer,
+                               int64_t column) {
+  using Acc = typename AccumulatorOf<T>::type;
   if (!p.second) return;
   Tile tile;
   gather_picked<Tile, T>(p, static_cast<const T*>(p.second), nullptr, row, columns, count, outer, column,
                          tile);
-  tile.store(static_cast<T*>(p.out_second) + target * p.dim + column);
+  tile.store(static_cast<Acc*>(p.out_second) + target * p.dim + column);
 }
 
 }  // namespace ltgnn

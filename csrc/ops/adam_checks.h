@@ -19,25 +19,35 @@ inline void check_adam_settings(const char* op, const AdamSettings& s) {
   LTGNN_CHECK(op, s.eps >= 0.0, "eps must not be negative, got ", s.eps);
 }
 
+// m and v beside the embeddings `param`, and the type of both.
+inline void check_moments(const char* op, const char* param_name, const Tensor& param, const Tensor& m,
+                          const Tensor& v, AdamParams& p) {
+  if (!goes_with(param, m)) check_dtype(op, "m", m, param.scalar_type());
+  check_table_shape(op, "m", m, p.table_rows, param, param_name);
+  check_table(op, "v", v, p.table_rows, m, "m");
+  p.mixed = param.scalar_type() != m.scalar_type();
+}
+
 // `rows` distinct (the caller's duty: repeated rows would race), null for all rows of param in order.
 inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const Tensor& grad,
                               const OptionalTensor& l2, Tensor& param, Tensor& m, Tensor& v,
                               const AdamSettings& s) {
   AdamParams p;
   check_dim(op, "param", param, 2, "[num_rows, dim]");
-  p.type = dtype_code(op, "param", param);
+  p.type = table_code(op, "param", param);
   p.table_rows = param.size(0);
   p.dim = param.size(1);
   LTGNN_CHECK(op, param.is_contiguous(), "param must be contiguous");
-  check_table(op, "m", m, p.table_rows, param);
-  check_table(op, "v", v, p.table_rows, param);
+  check_moments(op, "param", param, m, v, p);
   p.rows = rows ? id_vector(op, "rows", *rows, param) : nullptr;
   p.num_rows = rows ? rows->numel() : p.table_rows;
-  check_table(op, "grad", grad, p.num_rows, param);
-  p.l2 = optional_vector(op, "l2", l2, p.num_rows, param.scalar_type(), param, "param");
+  check_dtype(op, "grad", grad, accumulator_type(param));
+  check_table_shape(op, "grad", grad, p.num_rows, param);
+  p.l2 = optional_vector(op, "l2", l2, p.num_rows, accumulator_type(param), param, "param");
   LTGNN_CHECK(op, s.step >= 1, "step must be at least 1, got ", s.step);
   check_adam_settings(op, s);
   p.constants = adam_constants(s.lr, s.beta1, s.beta2, s.eps, s.step);
+  p.rounding = static_cast<uint64_t>(s.step);
   p.grad = grad.const_data_ptr();
   p.param = param.mutable_data_ptr();
   p.m = m.mutable_data_ptr();

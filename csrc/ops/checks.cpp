@@ -31,6 +31,16 @@ DType dtype_code(const char* op, const char* name, const Tensor& tensor) {
   }
 }
 
+DType table_code(const char* op, const char* name, const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case ScalarType::Float: return DType::kFloat32;
+    case ScalarType::Double: return DType::kFloat64;
+    case ScalarType::BFloat16: return DType::kBFloat16;
+    default:
+      fail_value(op, name, " must be float32, float64 or bfloat16, got ", dtype_name(tensor.scalar_type()));
+  }
+}
+
 DType storage_code(const char* op, const char* name, const Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case ScalarType::Float: return DType::kFloat32;

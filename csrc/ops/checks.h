@@ -48,6 +48,8 @@ const char* dtype_name(ScalarType type);       // "float32"
 
 // The element type as kernels know it; ValueError for all but float32 and float64.
 DType dtype_code(const char* op, const char* name, const Tensor& tensor);
+// The same for trained tables and those beside them: also bfloat16.
+DType table_code(const char* op, const char* name, const Tensor& tensor);
 // The same for operators that also take 16-bit tables (and sum them in float32).
 DType storage_code(const char* op, const char* name, const Tensor& tensor);
 

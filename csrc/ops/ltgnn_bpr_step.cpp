@@ -49,25 +49,26 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
   check_adam_settings(kOp, {1, lr, beta1, beta2, eps});
   LTGNN_CHECK(kOp, l2 >= 0.0, "l2 must not be negative, got ", l2);
   check_dim(kOp, "e0", e0, 2, "[num_nodes, dim]");
-  const DType type = dtype_code(kOp, "e0", e0);
+  const DType type = table_code(kOp, "e0", e0);
   LTGNN_CHECK(kOp, e0.is_contiguous(), "e0 must be contiguous");
   const int64_t num_nodes = e0.size(0);
-  check_table(kOp, "delta", delta, num_nodes, e0);
-  check_table(kOp, "history_sum", history_sum, num_nodes, e0);
-  check_table(kOp, "m", m, num_nodes, e0);
-  check_table(kOp, "v", v, num_nodes, e0);
+  if (!goes_with(e0, delta)) check_dtype(kOp, "delta", delta, e0.scalar_type());
+  check_table_shape(kOp, "delta", delta, num_nodes, e0);
+  check_table(kOp, "history_sum", history_sum, num_nodes, delta);
+  check_table(kOp, "m", m, num_nodes, delta);
+  check_table(kOp, "v", v, num_nodes, delta);
 
   LtgnnBprStepParams p;
   SampleAggregateParams& sample = p.forward.sample;
-  sample = sampling_settings(kOp, indptr, indices, scale, scale, delta, fanout, seed, self_loops);
+  sample = sampling_settings(kOp, indptr, indices, scale, scale, delta, fanout, seed, self_loops, true);
   LTGNN_CHECK(kOp, sample.csr.num_rows == num_nodes, "e0 must have num_nodes = ", sample.csr.num_rows,
               " rows, got ", num_nodes);
   sample.history_sum = history_sum.const_data_ptr();
-  sample.second = optional_table(kOp, "g", g, num_nodes, e0);
+  sample.second = optional_table(kOp, "g", g, num_nodes, delta);
   p.forward.e0 = e0.const_data_ptr();
   p.forward.delta = delta.mutable_data_ptr();
   if (z) {
-    check_table(kOp, "z", *z, num_nodes, e0);
+    check_table(kOp, "z", *z, num_nodes, delta);
     p.forward.z = z->mutable_data_ptr();
   }
   p.forward.alpha = p.update.alpha = alpha;
@@ -75,6 +76,7 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
 
   AdamParams& adam = p.update.adam;
   adam.type = type;
+  adam.mixed = p.forward.mixed = e0.scalar_type() != delta.scalar_type();
   adam.table_rows = num_nodes;
   adam.dim = sample.dim;
   adam.param = e0.mutable_data_ptr();

@@ -17,18 +17,21 @@ std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, 
   constexpr const char* kOp = "ltgnn_forward_";
   check_mix(kOp, alpha, c0);
   LtgnnForwardParams p;
-  p.sample = sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops);
+  p.sample = sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops, true);
   const int64_t num_nodes = p.sample.csr.num_rows;
   LTGNN_CHECK(kOp, p.sample.csr.num_cols == num_nodes, "delta must have num_nodes = ", num_nodes,
               " rows, got ", p.sample.csr.num_cols);
-  check_table(kOp, "e0", e0, num_nodes, delta);
+  if (!goes_with(e0, delta)) check_dtype(kOp, "e0", e0, delta.scalar_type());
+  check_table_shape(kOp, "e0", e0, num_nodes, delta);
+  p.mixed = e0.scalar_type() != delta.scalar_type();
   check_table(kOp, "history_sum", history_sum, num_nodes, delta);
   p.sample.history_sum = history_sum.const_data_ptr();
   p.sample.second = optional_table(kOp, "g", g, num_nodes, delta);
   const int64_t targets = p.sample.num_targets, dim = p.sample.dim;
-  Tensor out = torch::stable::new_empty(delta, {targets, dim});
-  Tensor h = torch::stable::new_empty(delta, {g ? targets : 0, dim});
-  Tensor z_new = torch::stable::new_empty(delta, {z ? targets : 0, dim});
+  const ScalarType sums = accumulator_type(delta);
+  Tensor out = torch::stable::new_empty(delta, {targets, dim}, sums);
+  Tensor h = torch::stable::new_empty(delta, {g ? targets : 0, dim}, sums);
+  Tensor z_new = torch::stable::new_empty(delta, {z ? targets : 0, dim}, sums);
   p.out = out.mutable_data_ptr();
   p.sample.out_second = h.mutable_data_ptr();
   p.e0 = e0.const_data_ptr();
@@ -51,13 +54,13 @@ void update(const Tensor& rows, const Tensor& grad, const OptionalTensor& h, Ten
   check_mix(kOp, alpha, c0);
   LtgnnUpdateParams p;
   p.adam = adam_params(kOp, rows, grad, l2, e0, m, v, {step, lr, beta1, beta2, eps});
-  p.h = optional_table(kOp, "h", h, p.adam.num_rows, e0);
+  p.h = optional_table(kOp, "h", h, p.adam.num_rows, grad);
   if (g) {
-    check_table(kOp, "g", *g, p.adam.table_rows, e0);
+    check_table(kOp, "g", *g, p.adam.table_rows, m);
     p.g_table = g->mutable_data_ptr();
   }
   if (delta) {
-    check_table(kOp, "delta", *delta, p.adam.table_rows, e0);
+    check_table(kOp, "delta", *delta, p.adam.table_rows, m);
     p.adam.delta = delta->mutable_data_ptr();
   }
   p.alpha = alpha;

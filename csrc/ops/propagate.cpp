@@ -1,7 +1,6 @@
 // propagate: front door for every backend. Mathematics: kernels/propagate.h.
 #include <torch/csrc/stable/library.h>
 
-#include <cstdlib>
 #include <utility>
 
 #include "kernels/propagate.h"
@@ -28,13 +27,6 @@ bool share_memory(const Tensor& a, const Tensor& b) {
   return a_begin < b_end && b_begin < a_end;
 }
 
-// LTGNN_PROPAGATE_TILE overrides the rule of cpu/propagate_tiles.h: bytes of a tile, or -1 for none. The tests set
-// it, so that small inputs meet tiles.
-int64_t tile_bytes() {
-  const char* text = std::getenv("LTGNN_PROPAGATE_TILE");
-  return text ? static_cast<int64_t>(std::atoll(text)) : 0;
-}
-
 void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weight,
          const OptionalTensor& row_scale, const OptionalTensor& col_scale, const Tensor& x_in,
          const OptionalTensor& x0_in, double alpha, bool self_loops, Tensor& out) {
@@ -54,7 +46,6 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   params.alpha = alpha;
   params.self_loops = self_loops;
   params.dim = x.size(1);
-  params.tile_bytes = tile_bytes();
   params.x = x.const_data_ptr();
   params.x_stride = row_stride(x);
 

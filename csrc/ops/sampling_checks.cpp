@@ -6,6 +6,17 @@ void check_table(const char* op, const char* name, const Tensor& table, int64_t 
                  const char* x_name) {
   check_dim(op, name, table, 2, "[num_nodes, dim]");
   check_dtype(op, name, table, x.scalar_type());
+  check_table_shape(op, name, table, num_rows, x, x_name);
+}
+
+bool goes_with(const Tensor& e0, const Tensor& other) {
+  return e0.scalar_type() == other.scalar_type() ||
+         (e0.scalar_type() == ScalarType::Float && other.scalar_type() == ScalarType::BFloat16);
+}
+
+void check_table_shape(const char* op, const char* name, const Tensor& table, int64_t num_rows,
+                       const Tensor& x, const char* x_name) {
+  check_dim(op, name, table, 2, "[num_nodes, dim]");
   check_size(op, name, table, 0, num_rows);
   check_size(op, name, table, 1, x.size(1));
   check_same_device(op, name, table, x, x_name);
@@ -30,19 +41,20 @@ const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, co
 
 SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, const Tensor& indices,
                                         const OptionalTensor& row_scale, const OptionalTensor& col_scale,
-                                        const Tensor& x, int64_t fanout, int64_t seed, bool self_loops) {
+                                        const Tensor& x, int64_t fanout, int64_t seed, bool self_loops,
+                                        bool takes_bfloat16) {
   check_dim(op, "x", x, 2, "[num_cols, dim]");
   SampleAggregateParams p;
   p.csr = csr_view(op, indptr, indices, x.size(0));
   check_same_device(op, "x", x, indptr, "indptr");
-  p.type = dtype_code(op, "x", x);
+  p.type = takes_bfloat16 ? table_code(op, "x", x) : dtype_code(op, "x", x);
   LTGNN_CHECK(op, x.is_contiguous(), "x must be contiguous");
   LTGNN_CHECK(op, fanout >= 0 && fanout <= kMaxFanout, "fanout must be in [0, ", kMaxFanout, "], got ",
               fanout);
   LTGNN_CHECK(op, !self_loops || p.csr.num_rows == p.csr.num_cols, "self_loops needs a square graph, got ",
               p.csr.num_rows, " rows and ", p.csr.num_cols, " columns");
-  p.row_scale = optional_vector(op, "row_scale", row_scale, p.csr.num_rows, x.scalar_type(), x, "x");
-  p.col_scale = optional_vector(op, "col_scale", col_scale, p.csr.num_cols, x.scalar_type(), x, "x");
+  p.row_scale = optional_vector(op, "row_scale", row_scale, p.csr.num_rows, accumulator_type(x), x, "x");
+  p.col_scale = optional_vector(op, "col_scale", col_scale, p.csr.num_cols, accumulator_type(x), x, "x");
   p.x = x.const_data_ptr();
   p.dim = x.size(1);
   p.fanout = static_cast<int>(fanout);
@@ -54,9 +66,9 @@ SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, co
 SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, const Tensor& indices,
                                       const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                       const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
-                                      bool self_loops) {
-  SampleAggregateParams p =
-      sampling_settings(op, indptr, indices, row_scale, col_scale, x, fanout, seed, self_loops);
+                                      bool self_loops, bool takes_bfloat16) {
+  SampleAggregateParams p = sampling_settings(op, indptr, indices, row_scale, col_scale, x, fanout, seed,
+                                              self_loops, takes_bfloat16);
   p.rows = id_vector(op, "rows", rows, x);
   p.num_targets = rows.numel();
   return p;

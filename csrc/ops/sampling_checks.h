@@ -6,20 +6,26 @@
 
 namespace ltgnn {
 
-// The parameters that all of them have, but for the target rows.
+// The parameters that all of them have, but for the target rows. Scales are of the sums' type.
 SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, const Tensor& indices,
                                         const OptionalTensor& row_scale, const OptionalTensor& col_scale,
-                                        const Tensor& x, int64_t fanout, int64_t seed, bool self_loops);
+                                        const Tensor& x, int64_t fanout, int64_t seed, bool self_loops,
+                                        bool takes_bfloat16 = false);
 
 // With them. x is the [num_cols, dim] table whose dtype the others follow.
 SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, const Tensor& indices,
                                       const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                       const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
-                                      bool self_loops);
+                                      bool self_loops, bool takes_bfloat16 = false);
 
 // A contiguous [num_rows, dim] table of x's dtype, dim and device; messages call x `x_name`.
 void check_table(const char* op, const char* name, const Tensor& table, int64_t num_rows, const Tensor& x,
                  const char* x_name = "x");
+// The same but for the dtype.
+void check_table_shape(const char* op, const char* name, const Tensor& table, int64_t num_rows,
+                       const Tensor& x, const char* x_name = "x");
+// `other` may stand beside the embeddings e0: it has their dtype, or is bfloat16 where they are float32.
+bool goes_with(const Tensor& e0, const Tensor& other);
 const void* optional_table(const char* op, const char* name, const OptionalTensor& table, int64_t num_rows,
                            const Tensor& x);
 

@@ -75,7 +75,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class TableCounts:
-    """Tables [num_nodes, dim] of a model, whose number times their size is nearly all of its memory.
+    """Tables [num_nodes, dim] of a model, in sizes of a float32 table: nearly all of its memory.
 
     Attributes:
         kept: as long as the model lives, in its storage.
@@ -83,9 +83,9 @@ class TableCounts:
         inference: more at the worst moment of `embeddings()`, in memory.
     """
 
-    kept: int
-    training: int = 0
-    inference: int = 0
+    kept: float
+    training: float = 0
+    inference: float = 0
 
 
 class Recommender(nn.Module, ABC):
@@ -125,7 +125,7 @@ class Recommender(nn.Module, ABC):
         self.graph = graph
         self.config: Any = config
         self.storage = storage or TableStorage()
-        e0 = self._empty_table()
+        e0 = self._empty_table(self.table_dtypes(config)[0])
         _initialise(e0, graph, config, seed)
         self.e0 = nn.Parameter(e0, requires_grad=False)
         self.register_buffer("adam_m", self._zero_table())
@@ -165,19 +165,26 @@ class Recommender(nn.Module, ABC):
         """How many tables [num_nodes, dim] there are at once, for an estimate of memory."""
         return TableCounts(kept=3)
 
+    @classmethod
+    def table_dtypes(cls, config: Any) -> tuple[torch.dtype, torch.dtype]:
+        """How the embeddings and how the other tables are stored."""
+        return torch.float32, torch.float32
+
     # ---- for subclasses ----
 
-    def _empty_table(self) -> Tensor:
-        """[num_nodes, dim], of any content, where the model's tables live."""
+    def _empty_table(self, dtype: torch.dtype | None = None) -> Tensor:
+        """[num_nodes, dim], of any content, where the model's tables live; None: as tables but e0 are stored."""
         return self.storage.empty(
-            self.graph.num_nodes, self.config.dim, dtype=torch.float32, device=self.graph.device
-        )
+            self.graph.num_nodes, self.config.dim,
+            dtype=dtype or self.table_dtypes(self.config)[1], device=self.graph.device,
+        )  # fmt: skip
 
-    def _zero_table(self) -> Tensor:
+    def _zero_table(self, dtype: torch.dtype | None = None) -> Tensor:
         """The same, of zeros."""
         return self.storage.zeros(
-            self.graph.num_nodes, self.config.dim, dtype=torch.float32, device=self.graph.device
-        )
+            self.graph.num_nodes, self.config.dim,
+            dtype=dtype or self.table_dtypes(self.config)[1], device=self.graph.device,
+        )  # fmt: skip
 
     def _targets(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The batch's distinct nodes.
@@ -193,7 +200,10 @@ class Recommender(nn.Module, ABC):
         rows, positions, counts = torch.unique(
             torch.cat(parts), return_inverse=True, return_counts=True
         )
-        l2 = counts.to(self.e0.dtype) * (self.config.l2 / max(1, len(batch.users)))
+        # Sums of bfloat16 tables are float32.
+        l2 = counts.to(torch.promote_types(self.e0.dtype, torch.float32)) * (
+            self.config.l2 / max(1, len(batch.users))
+        )
         return rows, positions.view(len(parts), -1), l2
 
     def _loss_and_grad(self, out: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,7 +224,8 @@ class Recommender(nn.Module, ABC):
 def _initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int) -> None:
     """Fill the embeddings with random numbers, the same ones for every device and storage; in place."""
     generator = torch.Generator().manual_seed(seed)
-    rows = e0 if e0.device.type == "cpu" else torch.empty(e0.shape, dtype=e0.dtype)
+    in_place = e0.device.type == "cpu" and e0.dtype == torch.float32
+    rows = e0 if in_place else torch.empty(e0.shape, dtype=torch.float32)
     if config.init == "normal":
         rows.normal_(0.0, 0.1, generator=generator)
     else:

@@ -40,6 +40,9 @@ class LTGNNConfig(ModelConfig):
             steps until nothing moves by more than tol); one hop is always computed exactly.
         sweeps, tol: their number, and that bound.
         start_sweeps: exact steps that make the first Z.
+        table_dtype: how tables are stored: 'float32'; 'bfloat16', which takes half the memory; or 'mixed': the
+            embeddings e0 in float32 and all other tables in bfloat16. Sums are float32, and bfloat16 is rounded
+            stochastically where training writes it.
         faithful: do as the authors' code does where it departs from the equations: stored gradients are scaled by
             1 - c0, and Adam also moves sampled neighbours that have no gradient.
     """
@@ -57,6 +60,7 @@ class LTGNNConfig(ModelConfig):
     sweeps: int = 3
     tol: float = 1e-5
     start_sweeps: int = 7
+    table_dtype: Literal["float32", "mixed", "bfloat16"] = "float32"
     faithful: bool = False
 
     def __post_init__(self) -> None:
@@ -79,10 +83,20 @@ class LTGNNConfig(ModelConfig):
             "'sweeps', 'stored' or 'solve'",
         )
         self._require(
+            "table_dtype",
+            self.table_dtype in ("float32", "mixed", "bfloat16"),
+            "'float32', 'mixed' or 'bfloat16'",
+        )
+        self._require(
             "faithful",
             not self.faithful or (self.depth == "fixed_point" and self.gradient_memory),
             "False unless depth is 'fixed_point' and gradient_memory is on",
         )
+
+
+def _exact(table: Tensor) -> Tensor:
+    """A table as its sums are held: float32 for bfloat16."""
+    return table.to(torch.promote_types(table.dtype, torch.float32))
 
 
 class LTGNN(Recommender):
@@ -116,23 +130,36 @@ class LTGNN(Recommender):
         self.register_buffer("g", self._zero_table() if config.gradient_memory else None)
         self.register_buffer("delta", self._zero_table())
         self.register_buffer("history_sum", self._empty_table())
-        self.register_buffer("adjustment", self._empty_table() if adjusted else None)
+        adjustment = self._empty_table(torch.float32) if adjusted else None
+        self.register_buffer("adjustment", adjustment)
         self._start()
         self.refresh()
+
+    @classmethod
+    def table_dtypes(cls, config: LTGNNConfig) -> tuple[torch.dtype, torch.dtype]:
+        """See the base class."""
+        return (
+            torch.bfloat16 if config.table_dtype == "bfloat16" else torch.float32,
+            torch.float32 if config.table_dtype == "float32" else torch.bfloat16,
+        )
 
     @classmethod
     def table_counts(cls, config: LTGNNConfig) -> TableCounts:
         """See the base class."""
         deep, adjusted = config.depth == "fixed_point", config.c1 > 0 or config.c2 > 0
-        kept = 5 + deep + config.gradient_memory + adjusted
+        embeddings, others = (dtype.itemsize / 4 for dtype in cls.table_dtypes(config))
+        kept = embeddings + others * (4 + deep + config.gradient_memory) + adjusted
         swept = (
             {"stored": 0, "sweeps": min(config.sweeps, 2), "solve": 4}[config.inference]
             if deep
             else 1
         )
+        copied = {"float32": 0.0, "mixed": 0.5, "bfloat16": 1.0 + deep}[config.table_dtype]
         taken_out = 0 if config.c0 == config.c1 == config.c2 == 0 else 3 + adjusted
         return TableCounts(
-            kept, training=3 * adjusted, inference=max(swept, 1 + taken_out if taken_out else 0)
+            kept,
+            training=3 * adjusted + copied,
+            inference=max(swept, 1 + taken_out if taken_out else 0) + copied,
         )
 
     @torch.no_grad()
@@ -142,10 +169,11 @@ class LTGNN(Recommender):
             return
         times = self.config.start_sweeps
         tables = (self.z, self.history_sum) if times % 2 == 0 else (self.history_sum, self.z)
-        tables[0].copy_(self.e0)
+        e0 = self.e0.detach().to(self.z.dtype)
+        tables[0].copy_(e0)
         for turn in range(times):
             propagate(
-                self.graph, tables[turn % 2], x0=self.e0.detach(), alpha=self.config.alpha,
+                self.graph, tables[turn % 2], x0=e0, alpha=self.config.alpha,
                 self_loops=self.config.self_loops, out=tables[1 - turn % 2],
             )  # fmt: skip
 
@@ -153,6 +181,7 @@ class LTGNN(Recommender):
     def refresh(self) -> None:
         """Make the history exact: history <- source, so delta <- 0, and history_sum <- A source."""
         source = self.e0 if self.z is None else self.z
+        source = source.detach().to(self.history_sum.dtype)
         propagate(self.graph, source, self_loops=self.config.self_loops, out=self.history_sum)
         self.delta.zero_()
         if self.adjustment is not None:
@@ -234,17 +263,17 @@ class LTGNN(Recommender):
 
     @torch.no_grad()
     def node_embeddings(self) -> Tensor:
-        """Adjusted outputs of the inference that the config chose."""
+        """Adjusted outputs of the inference that the config chose, in float32."""
         c = self.config
-        e0 = self.e0.detach()
+        e0 = _exact(self.e0.detach())
         if self.z is None:
             z = self._sweep(e0, 1)
         elif c.inference == "stored":
-            z = self.z
+            z = _exact(self.z)
         elif c.inference == "sweeps":
             z = self._sweep(e0, c.sweeps)
         else:
-            z = self._solve(self.z)
+            z = self._solve(_exact(self.z))
         rest = 1 - c.c0 - c.c1 - c.c2
         if rest == 1:
             return z
@@ -259,10 +288,11 @@ class LTGNN(Recommender):
         )
 
     def _sweep(self, z: Tensor, times: int) -> Tensor:
-        """Exact steps of the fixed point, from z."""
+        """Exact steps of the fixed point, from z, in float32."""
+        e0 = _exact(self.e0.detach())
         for _ in range(times):
             z = propagate(
-                self.graph, z, x0=self.e0.detach(), alpha=self.config.alpha,
+                self.graph, z, x0=e0, alpha=self.config.alpha,
                 self_loops=self.config.self_loops,
             )  # fmt: skip
         return z
@@ -285,7 +315,7 @@ class LTGNN(Recommender):
     def _adjustment(self) -> Tensor:
         """c1 A E0 + c2 zinf; zinf = q q' E0, q the unit vector along the square roots of the degrees."""
         c = self.config
-        e0 = self.e0.detach()
+        e0 = _exact(self.e0.detach())
         result = torch.zeros_like(e0)
         if c.c1:
             result += c.c1 * propagate(self.graph, e0, self_loops=c.self_loops)
@@ -300,5 +330,5 @@ class LTGNN(Recommender):
         sampled = sample_neighbors(self.graph, rows, fanout=self.config.fanout, seed=seed)
         others = torch.unique(sampled[sampled >= 0])
         others = others[~torch.isin(others, rows)]
-        zeros = self.e0.new_zeros((len(others), self.config.dim))
+        zeros = torch.zeros(len(others), self.config.dim, device=others.device)
         adam_(self.e0, self.adam_m, self.adam_v, zeros, rows=others, step=step, lr=lr)

@@ -74,7 +74,7 @@ class UltraGCN(Recommender):
     def __init__(
         self,
         graph: BipartiteGraph,
-        config: ModelConfig,
+        config: UltraGCNConfig,
         *,
         seed: int = 0,
         storage: TableStorage | None = None,

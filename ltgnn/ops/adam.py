@@ -30,8 +30,10 @@ def adam_(
     With `rows`, only those rows and their moments change (lazy Adam, as torch.optim.SparseAdam).
 
     Args:
-        param, m, v: [num_rows, dim], float32 or float64, contiguous; written.
-        grad: [num_rows, dim], or [len(rows), dim].
+        param, m, v: [num_rows, dim], float32, float64 or bfloat16, contiguous; written. Of one dtype, but m and v
+            may be bfloat16 beside a float32 param. What is stored in bfloat16 is rounded stochastically, with bits
+            that follow from step, row and column; see csrc/core/rounding.h.
+        grad: [num_rows, dim], or [len(rows), dim]; float32 for bfloat16.
         step: the number of this step, from 1; it sets the bias correction.
         lr: learning rate, not negative.
         rows: [num_touched], int64, distinct (repeated rows give an undefined result).

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltgnn import _library as _library
 from ltgnn.ops.csr import SupportsCsr
-from ltgnn.ops.ltgnn_step import LtgnnTables
+from ltgnn.ops.ltgnn_step import LtgnnTables, sums_dtype
 from ltgnn.ops.registration import register_fake, require_one_device
 
 
@@ -73,7 +73,7 @@ def ltgnn_bpr_step_(
         >>> round(loss.item(), 4), counter.item()
         (0.6931, 1)
     """
-    csr = graph.csr(dtype=tables.e0.dtype, self_loops=self_loops, normalized=True)
+    csr = graph.csr(dtype=sums_dtype(tables.e0), self_loops=self_loops, normalized=True)
     with torch.no_grad():  # else torch makes up a gradient function that only warns
         loss: Tensor = torch.ops.ltgnn.ltgnn_bpr_step_(
             csr.indptr, csr.indices, csr.row_scale, users, items, negatives, tables.e0, tables.z,

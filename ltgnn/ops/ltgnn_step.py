@@ -15,7 +15,11 @@ from ltgnn.ops.registration import register_fake, require_one_device
 
 @dataclass
 class LtgnnTables:
-    """The tables of one LTGNN model, each [num_nodes, dim], float32 or float64, contiguous.
+    """The tables of one LTGNN model, each [num_nodes, dim], float32, float64 or bfloat16, contiguous.
+
+    All have one dtype, but beside e0 in float32 the others may be bfloat16. Sums, gradients and results are float32
+    then, and what is stored in bfloat16 is rounded stochastically (csrc/core/rounding.h), so that small updates are
+    not lost: with bits that follow from the seed (z and delta) or the step number (the others), row and column.
 
     Attributes:
         e0: trainable embeddings.
@@ -33,6 +37,11 @@ class LtgnnTables:
     history_sum: Tensor
     z: Tensor | None = None
     g: Tensor | None = None
+
+
+def sums_dtype(table: Tensor) -> torch.dtype:
+    """What sums over a table's rows, their weights and their gradients are held in."""
+    return torch.float64 if table.dtype == torch.float64 else torch.float32
 
 
 def ltgnn_forward_(
@@ -76,7 +85,7 @@ def ltgnn_forward_(
         >>> ltgnn.ops.ltgnn_forward_(graph, tables, rows, alpha=0.5, fanout=1, seed=0)[0]
         tensor([[1.5000]])
     """
-    csr = graph.csr(dtype=tables.e0.dtype, self_loops=self_loops, normalized=True)
+    csr = graph.csr(dtype=sums_dtype(tables.e0), self_loops=self_loops, normalized=True)
     with torch.no_grad():  # else torch makes up a gradient function that only warns
         out, h = torch.ops.ltgnn.ltgnn_forward_(
             csr.indptr, csr.indices, csr.row_scale, rows, tables.e0, tables.z, tables.delta,
@@ -106,7 +115,7 @@ def ltgnn_update_(
     Args:
         tables: e0, m, v and, where given, g are written; for one hop (z is None) also delta.
         rows, alpha, c0: as in the forward.
-        grad: [num_targets, dim].
+        grad: [num_targets, dim], float32 for tables in bfloat16.
         h: what the forward returned.
         l2: [num_targets], weight of each row's L2 term.
         faithful: store g times (1 - c0), as the authors' code does.
@@ -138,8 +147,11 @@ def _(indptr: Tensor, indices: Tensor, scale: Any, rows: Tensor, e0: Tensor, z: 
       delta: Tensor, history_sum: Tensor, g: Any, alpha: float, c0: float, fanout: int, seed: int,
       self_loops: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
     require_one_device("ltgnn_forward_", indptr, indices, scale, rows, e0, z, delta, history_sum, g)
-    targets, dim = rows.shape[0], delta.shape[1]
-    return delta.new_empty((targets, dim)), delta.new_empty((targets if g is not None else 0, dim))
+    targets, dim, dtype = rows.shape[0], delta.shape[1], sums_dtype(delta)
+    return (
+        delta.new_empty((targets, dim), dtype=dtype),
+        delta.new_empty((targets if g is not None else 0, dim), dtype=dtype),
+    )
 
 
 @register_fake("ltgnn_update_")

@@ -21,6 +21,11 @@ def take(table: Tensor, ids: Tensor) -> Tensor:
     return table[ids.long()]
 
 
+def as_sums(table: Tensor) -> Tensor:
+    """A table as sums over it are held: float32 for bfloat16. Results are rounded to it when they are stored."""
+    return table.to(torch.promote_types(table.dtype, torch.float32))
+
+
 def edge_rows(indptr: Tensor, indices: Tensor) -> Tensor:
     """[num_edges]: the row of each edge; raises where `indptr` describes no matrix."""
     if int(indptr[0]) != 0 or int(indptr[-1]) != len(indices) or bool((indptr.diff() < 0).any()):
@@ -228,12 +233,15 @@ def adam_(
 ) -> None:
     """Adam on the whole table or on `rows` of it, in place, with L2 in the gradient."""
     rows = torch.arange(len(param)) if rows is None else rows
+    old = as_sums(take(param, rows))
     if l2 is not None:
-        grad = grad + l2[:, None] * take(param, rows)
-    m[rows] = beta1 * take(m, rows) + (1 - beta1) * grad
-    v[rows] = beta2 * take(v, rows) + (1 - beta2) * grad**2
-    corrected = v[rows] / (1 - beta2**step)
-    param[rows] -= lr / (1 - beta1**step) * m[rows] / (corrected.sqrt() + eps)
+        grad = grad + l2[:, None] * old
+    new_m = beta1 * as_sums(take(m, rows)) + (1 - beta1) * grad
+    new_v = beta2 * as_sums(take(v, rows)) + (1 - beta2) * grad**2
+    m[rows], v[rows] = new_m.to(m.dtype), new_v.to(v.dtype)
+    corrected = new_v / (1 - beta2**step)
+    new = old - lr / (1 - beta1**step) * new_m / (corrected.sqrt() + eps)
+    param[rows] = new.to(param.dtype)
 
 
 def ltgnn_forward_(
@@ -254,13 +262,16 @@ def ltgnn_forward_(
 ) -> tuple[Tensor, Tensor]:
     """One sampled step of the fixed point on distinct `rows`; writes z, if given, and delta."""
     x, h = sample_aggregate(
-        indptr, indices, scale, scale, rows, delta, None, history_sum, g, fanout, seed, self_loops
-    )
-    z_new = (1 - alpha) * x + alpha * e0[rows]
+        indptr, indices, scale, scale, rows, as_sums(delta), None, as_sums(history_sum),
+        None if g is None else as_sums(g), fanout, seed, self_loops,
+    )  # fmt: skip
+    own = as_sums(e0[rows])
+    z_new = (1 - alpha) * x + alpha * own
     if z is not None:
-        delta[rows] += z_new - z[rows]
-        z[rows] = z_new
-    return (z_new - c0 * e0[rows]) / (1 - c0), h
+        moved = as_sums(z_new.to(z.dtype)) - as_sums(z[rows])
+        delta[rows] = (as_sums(delta[rows]) + moved).to(delta.dtype)
+        z[rows] = z_new.to(z.dtype)
+    return (z_new - c0 * own) / (1 - c0), h
 
 
 def ltgnn_update_(
@@ -287,10 +298,11 @@ def ltgnn_update_(
     d = grad / (1 - c0)
     implicit = alpha * d if h is None else alpha * d + (1 - alpha) * h
     if g is not None:
-        g[rows] = (1 - c0) * implicit if faithful else implicit
+        g[rows] = ((1 - c0) * implicit if faithful else implicit).to(g.dtype)
     adam_(e0, m, v, implicit - c0 * d, rows, l2, step, lr, beta1, beta2, eps)
     if delta is not None:
-        delta[rows] += e0[rows] - old
+        moved = as_sums(e0[rows]) - as_sums(old)
+        delta[rows] = (as_sums(delta[rows]) + moved).to(delta.dtype)
 
 
 def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def ltgnn_bpr_step_(
         (grad,) = torch.autograd.grad(loss, leaf)
     reference.ltgnn_update_(
         rows, grad, h if g is not None else None, e0, m, v, g, delta if z is None else None,
-        occurrences.to(e0.dtype) * (l2 / max(1, len(users))), alpha, c0, faithful, done + 1, lr,
+        occurrences.to(out.dtype) * (l2 / max(1, len(users))), alpha, c0, faithful, done + 1, lr,
         beta1, beta2, eps,
     )  # fmt: skip
     counter += 1

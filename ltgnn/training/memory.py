@@ -102,17 +102,17 @@ def estimate(
     scoring = 0
     if scored:
         users = min(USERS_AT_ONCE, eval_users or data.num_users, data.num_users)
-        scoring = counts.inference * table + users * config.dim * 4 + 24 * data.num_users
+        scoring = round(counts.inference * table) + users * config.dim * 4 + 24 * data.num_users
         scoring += min(_SCORING, users * 8 * (config.dim + 8 * 50))
         scoring += 12 * scored * isinstance(data, DatasetInMemory)
     in_files = indices if tables == "mmap" else 0
-    mapped = in_files + counts.kept * table if tables == "mmap" else 0
+    mapped = in_files + round(counts.kept * table) if tables == "mmap" else 0
     return MemoryEstimate(
         data=held,
         graph=graph,
-        tables=counts.kept * table,
+        tables=round(counts.kept * table),
         building=graph - in_files + building,
-        training=counts.training * table + rows + sampler,
+        training=round(counts.training * table) + rows + sampler,
         scoring=scoring,
         mapped=mapped,
     )

@@ -31,8 +31,8 @@ void test_exp() {
   for (int k = 0; k < kLanes; ++k) CHECK(k % 2 ? y[k] >= 0.0f && y[k] < 1e-37f : y[k] == 1.0f);
 }
 
-template <class T, bool kAccumulate>
-void test_gemm(int64_t depth, Random& random) {
+template <class T>
+void test_gemm(bool adds, int64_t depth, Random& random) {
   using Gemm = MicroGemm<T>;
   constexpr int64_t kM = Gemm::kRows, kN = Gemm::kCols, kPad = 3;
   for (const bool transposed : {false, true}) {
@@ -41,11 +41,11 @@ void test_gemm(int64_t depth, Random& random) {
     const auto b = random_values<T>((depth - 1) * (kN + kPad) + kN, random);
     auto c = random_values<T>((kM - 1) * (kN + kPad) + kN, random);
     const auto before = c;
-    Gemm::template run<kAccumulate>(depth, a.data(), a_row, a_col, b.data(), kN + kPad, c.data(), kN + kPad);
+    Gemm::run(adds, depth, a.data(), a_row, a_col, b.data(), kN + kPad, c.data(), kN + kPad);
     for (int64_t m = 0; m < kM; ++m) {
       for (int64_t n = 0; n < kN; ++n) {
         const auto place = static_cast<size_t>(m * (kN + kPad) + n);
-        double sum = kAccumulate ? static_cast<double>(before[place]) : 0.0;
+        double sum = adds ? static_cast<double>(before[place]) : 0.0;
         for (int64_t k = 0; k < depth; ++k)
           sum += static_cast<double>(a[static_cast<size_t>(m * a_row + k * a_col)]) *
                  static_cast<double>(b[static_cast<size_t>(k * (kN + kPad) + n)]);
@@ -105,8 +105,8 @@ void test_16_bits(Random& random) {
 template <class T>
 void test_type(Random& random) {
   for (const int64_t depth : {1, 2, 17, 256}) {
-    test_gemm<T, false>(depth, random);
-    test_gemm<T, true>(depth, random);
+    test_gemm<T>(false, depth, random);
+    test_gemm<T>(true, depth, random);
   }
   test_inner_product<T>(random);
 }

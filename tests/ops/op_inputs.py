@@ -48,6 +48,10 @@ class _Maker:
         draws = torch.randn(rows, self.setting.dim, generator=self.random, dtype=torch.float64)
         return draws.to(self.setting.dtype)
 
+    def sums(self, rows: int) -> Tensor:
+        """A table of what is float32 beside tables of 16 bits."""
+        return self.table(rows).to(self.scale_dtype)
+
     def vector(self, length: int) -> Tensor:
         draws = torch.rand(length, generator=self.random, dtype=torch.float64)
         return (0.5 + draws).to(self.scale_dtype)
@@ -203,8 +207,8 @@ def update_inputs(setting: Setting) -> Arguments:
     nodes, rows = make.graph.num_rows, make.distinct(make.graph.num_rows)
     return {
         "rows": rows,
-        "grad": make.table(len(rows)),
-        "h": make.optional(make.table(len(rows))),
+        "grad": make.sums(len(rows)),
+        "h": make.optional(make.sums(len(rows))),
         "e0": make.table(nodes),
         "m": make.table(nodes),
         "v": make.table(nodes).abs(),
@@ -242,7 +246,7 @@ def adam_inputs(setting: Setting) -> Arguments:
         "param": make.table(nodes),
         "m": make.table(nodes),
         "v": make.table(nodes).abs(),
-        "grad": make.table(touched),
+        "grad": make.sums(touched),
         "rows": rows,
         "l2": make.optional(make.vector(touched)),
         **_ADAM,

@@ -239,7 +239,8 @@ BAD: dict[str, list[Bad]] = {
         *bad_ids("negatives"), *bad_table("z", "60 "), *bad_table("delta", "60 "),
         *bad_table("history_sum", "60 "), *bad_table("g", "60 "), *bad_table("m", "60 "),
         *bad_table("v", "60 "), *FANOUT, *ALPHA, *C0, *ADAM[2:],
-        (to("e0", lambda t: t.bfloat16()), ValueError, "e0 must be float32 or float64, got bfloat16"),
+        (to("e0", lambda t: t.half()), ValueError, "e0 must be float32, float64 or bfloat16, got float16"),
+        (to("e0", lambda t: t.bfloat16()), ValueError, "delta must be bfloat16, got float32"),
         (to("e0", lambda t: t.t().contiguous().t()), ValueError, "e0 must be contiguous"),
         (to("items", lambda t: t[:-1]), ValueError, "items must have 40 elements in axis 0"),
         (to("negatives", lambda t: t[:-1]), ValueError, "negatives must have 40 elements in axis 0"),
@@ -252,7 +253,7 @@ BAD: dict[str, list[Bad]] = {
     "adam_": [
         *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("m", "60 "),
         *bad_table("v", "60 "), *bad_vector("l2", "40"), *ADAM,
-        (to("param", lambda t: t.bfloat16()), ValueError, "param must be float32 or float64, got bfloat16"),
+        (to("param", lambda t: t.half()), ValueError, "param must be float32, float64 or bfloat16, got float16"),
     ],
     "push_residual_": [
         *SLACK_ROWS, *bad_ids("rows"), *bad_table("e0", "60 "), *bad_table("residual", "60 "), *ALPHA,

@@ -13,10 +13,12 @@ NUM_USERS, NUM_ITEMS, DIM, BATCH = 30, 40, 12, 64
 STEP = {"alpha": 0.4, "c0": 0.2, "fanout": 4, "self_loops": True}
 
 
-def make(dtype: torch.dtype, deep: bool, memory: bool) -> LtgnnTables:
+def make(dtype: torch.dtype | None, deep: bool, memory: bool) -> LtgnnTables:
+    """Tables of one dtype; None: e0 in float32 and the others in bfloat16."""
     random = torch.Generator().manual_seed(1)
-    tables = torch.randn(7, NUM_USERS + NUM_ITEMS, DIM, generator=random).to(dtype).unbind()
-    e0, m, v, delta, total, z, g = (table.clone() for table in tables)
+    tables = torch.randn(7, NUM_USERS + NUM_ITEMS, DIM, generator=random).unbind()
+    e0, m, v, delta, total, z, g = (table.to(dtype or torch.bfloat16) for table in tables)
+    e0 = tables[0].to(dtype or torch.float32)
     return LtgnnTables(e0, m, v.abs(), delta, total, z if deep else None, g if memory else None)
 
 
@@ -41,7 +43,7 @@ def tables_of(tables: LtgnnTables) -> list[torch.Tensor]:
     return [table for table in vars(tables).values() if table is not None]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, None])
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("memory", [False, True])
 @pytest.mark.parametrize("batch", [0, 1, BATCH])
@@ -61,7 +63,7 @@ def test_same_bits_as_its_parts(graph, dtype, deep, memory, batch):
         want, grad = ltgnn.ops.loss_and_grad(out, *positions.view(3, -1))
         ltgnn.ops.ltgnn_update_(
             parts, rows, grad, h, alpha=STEP["alpha"], c0=STEP["c0"],
-            l2=counts.to(dtype) * (l2 / max(1, batch)), faithful=memory, step=done + 1, lr=0.05,
+            l2=counts.to(out.dtype) * (l2 / max(1, batch)), faithful=memory, step=done + 1, lr=0.05,
         )  # fmt: skip
         assert same_bits([loss, *tables_of(fused)], [want, *tables_of(parts)])
         assert counter.item() == done + 1
