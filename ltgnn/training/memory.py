@@ -94,7 +94,7 @@ def estimate(
         held = sum(size * 8 for size in data.sizes.values())
         building = _BUILDING * edges
     # A step's rows: outputs, gradients and copies of at most three nodes a pair; or a batch x batch product.
-    rows = 3 * batch * config.dim * 4 * 3
+    rows = min(3 * batch, nodes) * config.dim * 4 * 3 + 100 * batch
     if softmax:
         rows += 3 * batch * batch * 4
     sampler = 24 * nodes if train.sampling == "users" else 16 * nodes
