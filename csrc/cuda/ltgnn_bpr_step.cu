@@ -146,13 +146,14 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kBlocksPerProcessor)
   if (threadIdx.x == 0) batch.partial[blockIdx.x] = sum;
 }
 
-// Blocks of the update that a processor holds: a root and a quotient of doubles take registers.
-template <class T>
-constexpr int kUpdateBlocks = sizeof(T) == 8 ? 6 : kAdamBlocks;
+// Blocks of the update that a processor holds: a root and a quotient of doubles take registers, and so do the
+// random bits of embeddings in bfloat16.
+template <class E, class T>
+constexpr int kUpdateBlocks = sizeof(T) == 8 || sizeof(E) == 2 ? 6 : kAdamBlocks;
 
 // Block 0 sums the losses; the others hold one group for each sorted entry.
 template <class E, class M, int V, class T>
-__global__ void __launch_bounds__(kThreadsPerBlock, kUpdateBlocks<T>)
+__global__ void __launch_bounds__(kThreadsPerBlock, kUpdateBlocks<E, T>)
     step_update_kernel(const __grid_constant__ LtgnnUpdateParams p, const ImplicitGradient<T> implicit,
                        const __grid_constant__ StepMemory<T> memory, T l2_of_one, double* loss,
                        int64_t loss_blocks, int lanes) {
