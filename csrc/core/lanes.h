@@ -51,10 +51,13 @@ LTGNN_HD typename LanesOf<Acc>::type load_lanes(const Acc* p) {
   return x;
 }
 LTGNN_HD FloatLanes load_lanes(const BFloat16* p) {
+  // The instruction that compilers do not make of the conversion below.
 #if LTGNN_HAS_F16C && LTGNN_VECTOR_BYTES == 64
-  // One instruction that compilers do not make of the conversion below.
   const __m256i stored = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return (FloatLanes)_mm512_slli_epi32(_mm512_cvtepu16_epi32(stored), 16);
+#elif LTGNN_HAS_F16C && LTGNN_VECTOR_BYTES == 32
+  const __m128i stored = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return (FloatLanes)_mm256_slli_epi32(_mm256_cvtepu16_epi32(stored), 16);
 #else
   HalfLanes half;
   std::memcpy(&half, p, sizeof(half));
