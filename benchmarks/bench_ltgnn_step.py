@@ -137,10 +137,7 @@ def main() -> None:
     parser.add_argument("--json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.graph in ("synthetic", "small"):
-        graph = graphs.zipf(args.edges if args.graph == "synthetic" else 100_000)
-    else:
-        graph = graphs.graph_of(graphs.real(args.graph))
+    graph = graphs.named(args.graph, args.edges)
     graph = graph.to(args.device)
     sampler = PairSampler(
         graph, batch_size=args.batch, negatives=True, sampling="interactions", seed=0

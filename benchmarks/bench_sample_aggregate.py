@@ -171,10 +171,7 @@ def main() -> None:
     parser.add_argument("--json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.graph in ("synthetic", "small"):
-        graph = graphs.zipf(args.edges if args.graph == "synthetic" else 100_000)
-    else:
-        graph = graphs.graph_of(graphs.real(args.graph))
+    graph = graphs.named(args.graph, args.edges)
     problem = Problem(graph, bpr_targets(graph, args.batch), args.dim, args.fanout, args.device)
     times = harness.alternate(problem.rivals(), runs=args.runs, device=args.device)
     targets = len(problem.rows)

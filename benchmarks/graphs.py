@@ -108,6 +108,13 @@ def _distinct_pairs(
     return np.sort(rng.choice(keys, count, replace=False)) if len(keys) > count else keys
 
 
+def named(name: str, edges: int) -> BipartiteGraph:
+    """A power law of `edges` interactions for 'synthetic', of 100,000 for 'small'; else a real train part."""
+    if name in ("synthetic", "small"):
+        return zipf(edges if name == "synthetic" else 100_000)
+    return graph_of(real(name))
+
+
 def parse_setting(text: str) -> tuple[str, Any]:
     """`name=value`, the value as JSON where it is that, else as a word."""
     name, _, value = text.partition("=")
