@@ -21,7 +21,8 @@ from ltgnn.ops import (
     sample_neighbors,
 )
 
-RESIDUAL_EVERY = 16  # steps between looks at the residual: on a GPU each is a wait
+# Looks at the residual in an epoch: they bound what refreshes can cost, and on a GPU each is a wait.
+RESIDUAL_LOOKS = 8
 
 
 def _exact(table: Tensor) -> Tensor:
@@ -142,7 +143,8 @@ class LTGNN(Recommender):
         every, limit, step = self.config.refresh_every, self.config.refresh_residual, int(self.step)
         if every and step % every == 0:
             return True
-        if not limit or step % RESIDUAL_EVERY != 0:
+        pairs = RESIDUAL_LOOKS * max(1, len(batch.users))
+        if not limit or step % max(1, -(-self.graph.num_edges // pairs)) != 0:
             return False
         nodes = torch.cat([batch.users, batch.items + self.graph.num_users])
         source = self.e0 if self.z is None else self.z

@@ -22,7 +22,7 @@ class LTGNNConfig(ModelConfig):
         fanout: neighbours sampled for each target row; rows with no more are exact.
         refresh_every: steps between exact refreshes of the memory; 0 for once an epoch.
         refresh_residual: refresh, too, once what is stored has moved this far from the history, relative to its own
-            length, in the rows of a batch (root mean square, looked at every 16 steps); 0: never.
+            length, in the rows of a batch (root mean square, looked at eight times an epoch); 0: never.
         gradient_memory: send neighbours' stored gradients on (the paper's backward); without it a row learns from
             its own gradient only.
         self_loops: propagate over A + I.
