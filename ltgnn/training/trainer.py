@@ -19,6 +19,7 @@ from ltgnn.models import Recommender
 from ltgnn.training import checkpoint
 from ltgnn.training.config import TrainConfig
 from ltgnn.training.mean_loss import MeanLoss, TrainingError
+from ltgnn.training.memory import release_freed
 from ltgnn.training.samplers import PairSampler, auto_batch_size
 
 
@@ -139,6 +140,7 @@ class Trainer:
     def _run_epoch(self, epoch: int) -> None:
         start = time.perf_counter()
         loss = self._train(epoch)
+        release_freed()
         seconds = time.perf_counter() - start
         record: dict[str, Any] = {"epoch": epoch, "loss": loss, "seconds": seconds}
         history = self.history
