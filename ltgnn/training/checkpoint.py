@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltgnn.training.checkpoint_format import CheckpointError, pack, read, write
+from ltgnn.training.checkpoint_format import pack, read, write
+from ltgnn.training.checkpoint_manifest import CheckpointError
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointWarning", "load", "load_into", "save"]
 

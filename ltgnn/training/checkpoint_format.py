@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -28,25 +26,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_FORMAT = "ltgnn-checkpoint"
-_VERSION = 1
-_TENSORS, _MANIFEST = "tensors.safetensors", "manifest.json"
-_SEAL = b'{"sha256": "%b",\n"body": %b}\n'  # a manifest: digest and body, together valid JSON
-_BODY_START, _BODY_END = _SEAL.replace(b"%b", b"0" * 64, 1).index(b"%b"), -2
-_MAX_MANIFEST = 64 << 20
-_MAX_DIMS = 64
+from ltgnn.training.checkpoint_manifest import (
+    CODES,
+    DTYPES,
+    MANIFEST_FILE,
+    MAX_DIMS,
+    MAX_MANIFEST,
+    TENSORS_FILE,
+    CheckpointError,
+    check_keys,
+    digest_of,
+    header,
+    is_name,
+    manifest,
+    num_bytes,
+    unseal,
+)
+
 _PIECE = 4 << 20
 _THREADS = min(4, os.cpu_count() or 1)
-_DTYPES = {
-    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
-    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8},
-    **{"U8": torch.uint8, "BOOL": torch.bool},
-}
-CODES = {dtype: code for code, dtype in _DTYPES.items()}
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written, or none can be loaded; says which file and why."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def pack(tensors: Mapping[str, Tensor], meta: Any) -> Packed:
     arrays = {name: _raw(name, tensor) for name, tensor in tensors.items()}
     if not isinstance(meta, dict):
         raise TypeError(f"save: meta must be a dict, got {type(meta).__name__}")
-    _check_keys(meta)
+    check_keys(meta)
     # Wide types first keeps every tensor aligned to its element size.
     order = sorted(arrays, key=lambda name: (-tensors[name].element_size(), name))
     entries: list[dict[str, Any]] = [
@@ -82,14 +80,14 @@ def pack(tensors: Mapping[str, Tensor], meta: Any) -> Packed:
 def write(folder: Path, packed: Packed) -> None:
     """Write both files into an empty folder; their content, not their names, is then on disk."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        digests = [pool.submit(_digest, array) for array in packed.arrays]
-        with _create(folder / _TENSORS) as file:
+        digests = [pool.submit(digest_of, array) for array in packed.arrays]
+        with _create(folder / TENSORS_FILE) as file:
             file.write(header(packed.entries))
             for array in packed.arrays:
                 file.write(array)
     pairs = zip(packed.entries, digests, strict=True)
     entries = [{**entry, "sha256": digest.result()} for entry, digest in pairs]
-    with _create(folder / _MANIFEST) as file:
+    with _create(folder / MANIFEST_FILE) as file:
         file.write(manifest(packed.meta, entries))
 
 
@@ -110,11 +108,11 @@ def read(
         CheckpointError: a file is missing, damaged, not as `write` makes it, or does not fit `into`.
     """
     try:
-        with _open(folder / _MANIFEST) as file:
-            sealed = file.read(_MAX_MANIFEST + 1)
-        if len(sealed) > _MAX_MANIFEST:
-            raise CheckpointError(f"{_MANIFEST} exceeds {_MAX_MANIFEST} bytes")
-        with _open(folder / _TENSORS) as file:
+        with _open(folder / MANIFEST_FILE) as file:
+            sealed = file.read(MAX_MANIFEST + 1)
+        if len(sealed) > MAX_MANIFEST:
+            raise CheckpointError(f"{MANIFEST_FILE} exceeds {MAX_MANIFEST} bytes")
+        with _open(folder / TENSORS_FILE) as file:
             size = os.fstat(file.fileno()).st_size
             return verify(sealed, file, size, keep=keep, into=into)
     except OSError as error:
@@ -130,14 +128,16 @@ def verify(
     into: Mapping[str, Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """`read`, given the manifest and a stream of ``size`` bytes with the tensors."""
-    fields = _unseal(sealed)
+    fields = unseal(sealed)
     entries = fields["tensors"]
     head = header(entries)
-    expected = len(head) + sum(_nbytes(entry) for entry in entries)
+    expected = len(head) + sum(num_bytes(entry) for entry in entries)
     if size != expected:  # before anything is allocated
-        raise CheckpointError(f"{_TENSORS} must have {expected} bytes, got {size}")
+        raise CheckpointError(f"{TENSORS_FILE} must have {expected} bytes, got {size}")
     if stream.read(len(head)) != head:
-        raise CheckpointError(f"{_TENSORS} is damaged: its header does not match {_MANIFEST}")
+        raise CheckpointError(
+            f"{TENSORS_FILE} is damaged: its header does not match {MANIFEST_FILE}"
+        )
     if into is not None:
         _check_fit(entries, into)
     if not keep:
@@ -151,7 +151,7 @@ def verify(
         for entry in entries:
             given = None if into is None else into[entry["name"]]
             tensor = _read_tensor(stream, entry, given)
-            pending.append((pool.submit(_digest, _view(tensor)), entry))
+            pending.append((pool.submit(digest_of, _view(tensor)), entry))
             tensors[entry["name"]] = tensor
         for digest, entry in pending:
             if digest.result() != entry["sha256"]:
@@ -176,81 +176,16 @@ def _check_fit(entries: list[dict[str, Any]], into: Mapping[str, Tensor]) -> Non
             )
 
 
-def header(entries: list[dict[str, Any]]) -> bytes:
-    """The safetensors header of these tensors in this order: length, JSON, spaces to 8 bytes."""
-    fields: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for entry in entries:
-        begin, end = end, end + _nbytes(entry)
-        place = {"dtype": entry["dtype"], "shape": entry["shape"], "data_offsets": [begin, end]}
-        fields[entry["name"]] = place
-    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
-
-
-def manifest(meta: dict[str, Any], entries: list[dict[str, Any]]) -> bytes:
-    """The manifest file's bytes; TypeError or ValueError where they cannot be made."""
-    body = {"format": _FORMAT, "version": _VERSION, "meta": meta, "tensors": entries}
-    data = json.dumps(body, allow_nan=False, indent=1).encode()
-    if len(data) > _MAX_MANIFEST // 2:
-        raise ValueError(f"save: meta and names must fit {_MAX_MANIFEST // 2} bytes of JSON")
-    return seal(data)
-
-
-def seal(body: bytes) -> bytes:
-    """Put the digest of JSON text before it; the whole is JSON again."""
-    return _SEAL % (_digest(body).encode(), body)
-
-
-def _unseal(sealed: bytes) -> dict[str, Any]:
-    """Verify a manifest's bytes, digest first, then every field that is relied on."""
-    body = sealed[_BODY_START:_BODY_END]
-    if sealed != seal(body):
-        raise CheckpointError(f"{_MANIFEST} is damaged: its digest does not match")
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{_MANIFEST} is not JSON: {error}") from error
-    if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
-        raise CheckpointError(f"{_MANIFEST} is not of format {_FORMAT}")
-    if fields.get("version") != _VERSION:
-        raise CheckpointError(f"expected version {_VERSION}, got {fields.get('version')!r}")
-    entries = fields.get("tensors")
-    if not isinstance(fields.get("meta"), dict) or not isinstance(entries, list):
-        raise CheckpointError(f"{_MANIFEST} must hold an object meta and a list tensors")
-    names: set[str] = set()
-    for entry in entries:
-        _check_entry(entry, names)
-    return fields
-
-
-def _check_entry(entry: Any, names: set[str]) -> None:
-    if not isinstance(entry, dict) or entry.keys() != {"name", "dtype", "shape", "sha256"}:
-        raise CheckpointError("a tensor must have name, dtype, shape and sha256, no more")
-    name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
-    if not _is_name(name) or name in names:
-        raise CheckpointError(f"tensor names must be distinct, non-empty strings, got {name!r}")
-    names.add(name)
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise CheckpointError(f"{name!r}: unknown dtype {dtype!r}")
-    if not isinstance(shape, list) or len(shape) > _MAX_DIMS:
-        raise CheckpointError(f"{name!r}: shape must be a list of at most {_MAX_DIMS} sizes")
-    # `type`, since a bool is an int too; 2**62 bytes is beyond any file.
-    if any(type(size) is not int or not 0 <= size < 1 << 62 for size in shape):
-        raise CheckpointError(f"{name!r}: sizes must be integers of at least 0, got {shape}")
-
-
 def _raw(name: str, tensor: Tensor) -> memoryview:
     """The bytes of one tensor; a view of its memory where it is contiguous on the CPU."""
-    if not _is_name(name):
+    if not is_name(name):
         raise ValueError(f"save: a tensor's name must be a non-empty Unicode str, got {name!r}")
     if not isinstance(tensor, Tensor):
         raise TypeError(f"save: {name} must be a tensor, got {type(tensor).__name__}")
     dense = tensor.layout == torch.strided and not tensor.is_meta
-    if not dense or tensor.dtype not in CODES or tensor.dim() > _MAX_DIMS:
+    if not dense or tensor.dtype not in CODES or tensor.dim() > MAX_DIMS:
         raise TypeError(
-            f"save: {name} must be dense, at most {_MAX_DIMS}-D, of one of "
+            f"save: {name} must be dense, at most {MAX_DIMS}-D, of one of "
             f"{', '.join(map(str, CODES))}, got {tensor.dtype}, {tensor.layout}, {tensor.device}, {tensor.dim()}-D"
         )
     return _view(tensor.detach().resolve_neg().cpu().contiguous())
@@ -264,41 +199,13 @@ def _view(tensor: Tensor) -> memoryview:
     return tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy().data
 
 
-def _check_keys(value: Any) -> None:
-    """Refuse keys that are no str: json would turn 1 into "1" without a word."""
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise TypeError(f"save: keys of meta must be str, got {key!r}")
-    if isinstance(value, dict | list | tuple):
-        for part in value.values() if isinstance(value, dict) else value:
-            _check_keys(part)
-
-
-def _is_name(name: object) -> bool:
-    """A str that JSON and UTF-8 can hold and that safetensors does not reserve."""
-    return (
-        isinstance(name, str)
-        and name not in ("", "__metadata__")
-        and not any("\ud800" <= letter <= "\udfff" for letter in name)  # lone surrogates
-    )
-
-
-def _digest(data: memoryview | bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _nbytes(entry: Mapping[str, Any]) -> int:
-    return int(math.prod(entry["shape"])) * int(_DTYPES[entry["dtype"]].itemsize)
-
-
 def _stream_digest(stream: io.BufferedIOBase, entry: Mapping[str, Any]) -> str:
     """The digest of a tensor that is not kept."""
-    hasher, left, buffer = hashlib.sha256(), _nbytes(entry), memoryview(bytearray(_PIECE))
+    hasher, left, buffer = hashlib.sha256(), num_bytes(entry), memoryview(bytearray(_PIECE))
     while left:
         count = stream.readinto(buffer[: min(left, _PIECE)])
         if not count:
-            raise CheckpointError(f"{_TENSORS} ends within {entry['name']!r}")
+            raise CheckpointError(f"{TENSORS_FILE} ends within {entry['name']!r}")
         if entry["dtype"] == "BOOL" and max(buffer[:count]) > 1:
             raise CheckpointError(f"{entry['name']!r}: a bool must be 0 or 1")
         hasher.update(buffer[:count])
@@ -310,7 +217,7 @@ def _read_tensor(
     stream: io.BufferedIOBase, entry: Mapping[str, Any], given: Tensor | None
 ) -> Tensor:
     """One tensor: into the memory of `given` where that is large and can be written to as it is."""
-    name, dtype = entry["name"], _DTYPES[entry["dtype"]]
+    name, dtype = entry["name"], DTYPES[entry["dtype"]]
     if given is not None and given.is_cpu and given.is_contiguous() and given.nbytes >= _PIECE:
         tensor = given.detach()
     else:
@@ -322,7 +229,7 @@ def _read_tensor(
     while done < len(view):
         count = stream.readinto(view[done:])
         if not count:
-            raise CheckpointError(f"{_TENSORS} ends within {name!r}")
+            raise CheckpointError(f"{TENSORS_FILE} ends within {name!r}")
         done += count
     if dtype == torch.bool and tensor.numel() and int(tensor.view(torch.uint8).max()) > 1:
         raise CheckpointError(f"{name!r}: a bool must be 0 or 1")  # else undefined behaviour

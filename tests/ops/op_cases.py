@@ -130,18 +130,18 @@ CASES = (
         "epoch_pairs", inputs.epoch_pairs_inputs, reference_pairs.epoch_pairs, graphs=_EVERY, has_dim=False
     ),
     OpCase(
-        "ltgnn_forward_", inputs.forward_inputs, reference.ltgnn_forward_, FLOATS_AND_BFLOAT16,
+        "ltgnn_forward_", inputs.forward_inputs, reference_step.ltgnn_forward_, FLOATS_AND_BFLOAT16,
         mutates=("z", "delta"),
     ),
     OpCase(
-        "ltgnn_update_", inputs.update_inputs, reference.ltgnn_update_, FLOATS_AND_BFLOAT16,
+        "ltgnn_update_", inputs.update_inputs, reference_step.ltgnn_update_, FLOATS_AND_BFLOAT16,
         mutates=("e0", "m", "v", "g", "delta"),
     ),
     OpCase(
         "ltgnn_bpr_step_", inputs.bpr_step_inputs, reference_step.ltgnn_bpr_step_, FLOATS_AND_BFLOAT16,
         mutates=("e0", "z", "delta", "g", "m", "v", "counter"),
     ),
-    OpCase("adam_", inputs.adam_inputs, reference.adam_, FLOATS_AND_BFLOAT16, mutates=("param", "m", "v")),
+    OpCase("adam_", inputs.adam_inputs, reference_step.adam_, FLOATS_AND_BFLOAT16, mutates=("param", "m", "v")),
     OpCase(
         "push_residual_", inputs.push_residual_inputs, reference_push.push_residual_, mutates=("residual",)
     ),

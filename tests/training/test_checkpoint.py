@@ -12,14 +12,14 @@ import safetensors.torch
 import torch
 from training.checkpoint_tools import META, manifest, names, saved_value, small, tensor_file
 
-from ltgnn.training import checkpoint_format
+from ltgnn.training import checkpoint_manifest
 from ltgnn.training.checkpoint import CheckpointError, CheckpointWarning, load, load_into, save
 
 
 def test_round_trip_of_every_dtype_and_shape(tmp_path: Path) -> None:
     generator = torch.manual_seed(0)
     tensors = {}
-    for dtype in checkpoint_format.CODES:
+    for dtype in checkpoint_manifest.CODES:
         values = torch.randint(0, 2, (3, 4, 5), generator=generator).to(dtype)
         tensors[f"full {dtype}"] = values
         tensors[f"scalar {dtype}"] = values[0, 0, 0]
@@ -133,7 +133,7 @@ def test_what_cannot_be_saved(
 def test_huge_manifests_are_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensors: Any, meta: Any
 ) -> None:
-    monkeypatch.setattr(checkpoint_format, "_MAX_MANIFEST", 2000)
+    monkeypatch.setattr(checkpoint_manifest, "MAX_MANIFEST", 2000)
     with pytest.raises(ValueError, match="must fit 1000 bytes"):
         save(tmp_path / "run", tensors, meta)
     assert not (tmp_path / "run").exists()

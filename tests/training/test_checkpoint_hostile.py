@@ -12,7 +12,7 @@ import pytest
 import torch
 from training.checkpoint_tools import manifest, small, tensor_file
 
-from ltgnn.training import checkpoint_format
+from ltgnn.training import checkpoint_manifest
 from ltgnn.training.checkpoint import CheckpointError, load, save
 
 
@@ -23,7 +23,7 @@ def forge(tmp_path: Path, change: Callable[[dict[str, Any]], None], data: bytes 
     body = json.loads(manifest(run).read_text())["body"]
     change(body)
     text = json.dumps(body).encode()
-    manifest(run).write_bytes(checkpoint_format.seal(text))
+    manifest(run).write_bytes(checkpoint_manifest.seal(text))
     if data:
         tensor_file(run).write_bytes(data)
     return run
@@ -89,7 +89,7 @@ def test_hostile_header_lengths(tmp_path: Path, length: int) -> None:
 @pytest.mark.parametrize("text", [b"[" * 100_000, b"9" * 10_000, b"{", b"\xff", b"null"])
 def test_hostile_json(tmp_path: Path, text: bytes) -> None:
     run = forge(tmp_path, lambda body: None)
-    manifest(run).write_bytes(checkpoint_format.seal(text))
+    manifest(run).write_bytes(checkpoint_manifest.seal(text))
     with pytest.raises(CheckpointError, match="manifest.json is not"):
         load(run)
 
@@ -99,9 +99,9 @@ def test_a_bool_that_is_neither(tmp_path: Path) -> None:
     data = tensor_file(tmp_path).read_bytes()
     body = json.loads(manifest(tmp_path).read_text())["body"]
     body["tensors"][0]["dtype"] = "BOOL"
-    header = checkpoint_format.header(body["tensors"])
+    header = checkpoint_manifest.header(body["tensors"])
     tensor_file(tmp_path).write_bytes(header + data[-2:])
-    manifest(tmp_path).write_bytes(checkpoint_format.manifest({}, body["tensors"]))
+    manifest(tmp_path).write_bytes(checkpoint_manifest.manifest({}, body["tensors"]))
     with pytest.raises(CheckpointError, match="a bool must be 0 or 1"):
         load(tmp_path)
 
