@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from ops import op_inputs as inputs
+from ops import op_inputs_step as step_inputs
 from ops.op_inputs import Arguments, Setting
 from torch import Tensor
 
@@ -130,22 +131,25 @@ CASES = (
         "epoch_pairs", inputs.epoch_pairs_inputs, reference_pairs.epoch_pairs, graphs=_EVERY, has_dim=False
     ),
     OpCase(
-        "ltgnn_forward_", inputs.forward_inputs, reference_step.ltgnn_forward_, FLOATS_AND_BFLOAT16,
+        "ltgnn_forward_", step_inputs.forward_inputs, reference_step.ltgnn_forward_, FLOATS_AND_BFLOAT16,
         mutates=("z", "delta"),
     ),
     OpCase(
-        "ltgnn_update_", inputs.update_inputs, reference_step.ltgnn_update_, FLOATS_AND_BFLOAT16,
+        "ltgnn_update_", step_inputs.update_inputs, reference_step.ltgnn_update_, FLOATS_AND_BFLOAT16,
         mutates=("e0", "m", "v", "g", "delta"),
     ),
     OpCase(
-        "ltgnn_bpr_step_", inputs.bpr_step_inputs, reference_step.ltgnn_bpr_step_, FLOATS_AND_BFLOAT16,
+        "ltgnn_bpr_step_", step_inputs.bpr_step_inputs, reference_step.ltgnn_bpr_step_, FLOATS_AND_BFLOAT16,
         mutates=("e0", "z", "delta", "g", "m", "v", "counter"),
     ),
-    OpCase("adam_", inputs.adam_inputs, reference_step.adam_, FLOATS_AND_BFLOAT16, mutates=("param", "m", "v")),
     OpCase(
-        "push_residual_", inputs.push_residual_inputs, reference_push.push_residual_, mutates=("residual",)
+        "adam_", step_inputs.adam_inputs, reference_step.adam_, FLOATS_AND_BFLOAT16,
+        mutates=("param", "m", "v"),
     ),
-    OpCase("push_", inputs.push_inputs, reference_push.push_, mutates=("y", "residual")),
+    OpCase(
+        "push_residual_", step_inputs.push_residual_inputs, reference_push.push_residual_, mutates=("residual",)
+    ),
+    OpCase("push_", step_inputs.push_inputs, reference_push.push_, mutates=("y", "residual")),
     OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
     OpCase(
         "in_batch_softmax_loss", inputs.softmax_inputs,

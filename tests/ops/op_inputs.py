@@ -35,7 +35,7 @@ class Setting:
         return "-".join([*parts, "full" if self.full else "bare"])
 
 
-class _Maker:
+class Maker:
     """Draws the tensors of one setting, always the same ones."""
 
     def __init__(self, setting: Setting) -> None:
@@ -67,7 +67,7 @@ class _Maker:
 
 
 def propagate_inputs(setting: Setting) -> Arguments:
-    make, full = _Maker(setting), setting.full
+    make, full = Maker(setting), setting.full
     graph = make.graph
     rows, cols, edges = graph.num_rows, graph.num_cols, len(graph.indices)
     arguments: Arguments = {"indptr": graph.indptr, "indices": graph.indices}
@@ -99,7 +99,7 @@ def propagate_out_inputs(setting: Setting) -> Arguments:
 
 def cusparse_inputs(setting: Setting) -> Arguments:
     arguments = propagate_inputs(setting)
-    make = _Maker(setting)
+    make = Maker(setting)
     indptr, indices = arguments["indptr"], arguments["indices"]
     weight = make.vector(len(indices)).to(setting.dtype)
     transposed = transpose(indptr, indices, len(arguments["x"]))
@@ -113,7 +113,7 @@ def cusparse_inputs(setting: Setting) -> Arguments:
 
 
 def edge_dot_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
+    make = Maker(setting)
     graph = make.graph
     return {
         "indptr": graph.indptr,
@@ -127,7 +127,7 @@ def edge_dot_inputs(setting: Setting) -> Arguments:
 
 
 def sample_aggregate_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
+    make = Maker(setting)
     graph = make.graph
     return {
         "indptr": graph.indptr,
@@ -146,7 +146,7 @@ def sample_aggregate_inputs(setting: Setting) -> Arguments:
 
 
 def sample_neighbors_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
+    make = Maker(setting)
     graph = make.graph
     return {
         "indptr": graph.indptr, "indices": graph.indices, "rows": make.ids(80, graph.num_rows),
@@ -155,7 +155,7 @@ def sample_neighbors_inputs(setting: Setting) -> Arguments:
 
 
 def negative_sample_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
+    make = Maker(setting)
     graph = make.graph
     return {
         "indptr": graph.indptr, "indices": graph.indices + 7, "users": make.ids(80, graph.num_rows),
@@ -165,7 +165,7 @@ def negative_sample_inputs(setting: Setting) -> Arguments:
 
 def epoch_pairs_inputs(setting: Setting) -> Arguments:
     """From a list of rows, with `full`; else in the order of the permutation."""
-    make = _Maker(setting)
+    make = Maker(setting)
     graph = make.graph
     edges = len(graph.indices)
     begin = edges // 5
@@ -177,126 +177,8 @@ def epoch_pairs_inputs(setting: Setting) -> Arguments:
     }  # fmt: skip
 
 
-_ADAM: Arguments = {"step": 3, "lr": 0.05, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
-
-
-def forward_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    graph = make.graph
-    nodes = graph.num_rows
-    return {
-        "indptr": graph.indptr,
-        "indices": graph.indices,
-        "scale": make.optional(make.vector(nodes)),
-        "rows": make.distinct(nodes),
-        "e0": make.table(nodes),
-        "z": make.optional(make.table(nodes)),
-        "delta": make.table(nodes),
-        "history_sum": make.table(nodes),
-        "g": make.optional(make.table(nodes)),
-        "alpha": 0.4,
-        "c0": 0.25 if setting.full else 0.0,
-        "fanout": 5,
-        "seed": 7,
-        "self_loops": setting.full,
-    }
-
-
-def update_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes, rows = make.graph.num_rows, make.distinct(make.graph.num_rows)
-    return {
-        "rows": rows,
-        "grad": make.sums(len(rows)),
-        "h": make.optional(make.sums(len(rows))),
-        "e0": make.table(nodes),
-        "m": make.table(nodes),
-        "v": make.table(nodes).abs(),
-        "g": make.optional(make.table(nodes)),
-        "delta": make.optional(make.table(nodes)),
-        "l2": make.optional(make.vector(len(rows))),
-        "alpha": 0.4,
-        "c0": 0.25,
-        "faithful": setting.full,
-        **_ADAM,
-    }
-
-
-def bpr_step_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes = make.graph.num_rows
-    forward = forward_inputs(setting)
-    ids = {name: make.ids(40, nodes) for name in ("users", "items", "negatives")}
-    adam = {name: value for name, value in _ADAM.items() if name != "step"}
-    return {
-        **{name: forward[name] for name in ("indptr", "indices", "scale")}, **ids,
-        **{name: forward[name] for name in ("e0", "z", "delta", "history_sum", "g")},
-        "m": make.table(nodes), "v": make.table(nodes).abs(), "counter": torch.tensor([3]),
-        **{name: forward[name] for name in ("alpha", "c0", "fanout", "seed", "self_loops")},
-        "l2": 0.1 if setting.full else 0.0, "faithful": setting.full, **adam,
-    }  # fmt: skip
-
-
-def adam_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes = make.graph.num_rows
-    rows = make.distinct(nodes) if setting.full else None
-    touched = nodes if rows is None else len(rows)
-    return {
-        "param": make.table(nodes),
-        "m": make.table(nodes),
-        "v": make.table(nodes).abs(),
-        "grad": make.sums(touched),
-        "rows": rows,
-        "l2": make.optional(make.vector(touched)),
-        **_ADAM,
-    }
-
-
-def _slack_rows(graph: Csr) -> Arguments:
-    """The same rows, each two places behind the one before, with nonsense between them."""
-    degree = graph.indptr.diff()
-    places = torch.arange(len(degree)).repeat_interleave(degree) * 2 + torch.arange(
-        len(graph.indices)
-    )
-    indices = graph.indices.new_full((len(graph.indices) + 2 * len(degree),), -1)
-    indices[places] = graph.indices
-    row_begin = graph.indptr[:-1] + 2 * torch.arange(len(degree))
-    return {"row_begin": row_begin, "degree": degree, "indices": indices}
-
-
-def push_residual_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes = make.graph.num_rows
-    return {
-        **_slack_rows(make.graph),
-        "e0": make.table(nodes),
-        "y": make.table(nodes),
-        "residual": make.table(nodes),
-        "rows": make.optional(make.ids(40, nodes)),
-        "alpha": 0.4,
-        "self_loops": setting.full,
-    }
-
-
-def push_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
-    nodes = make.graph.num_rows
-    return {
-        **_slack_rows(make.graph),
-        "y": make.table(nodes),
-        "residual": make.table(nodes),
-        "rows": make.ids(40, nodes),
-        "alpha": 0.4,
-        "tol": 1.3,
-        "max_rounds": 3,
-        "max_pushes": 10**6 if setting.full else nodes,
-        "self_loops": setting.full,
-    }
-
-
 def bpr_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
+    make = Maker(setting)
     nodes = make.graph.num_rows
     ids = {name: make.ids(130, nodes) for name in ("users", "items", "negatives")}
     return {"x": make.table(nodes), **ids}
@@ -311,7 +193,7 @@ def softmax_inputs(setting: Setting) -> Arguments:
 
 def topk_inputs(setting: Setting) -> Arguments:
     """Small integers: every score is exact, so that ties are real and ids well-defined."""
-    make = _Maker(setting)
+    make = Maker(setting)
     graph = make.graph
     rows = min(graph.num_rows, 80)
     indptr = graph.indptr[: rows + 1]
@@ -325,7 +207,7 @@ def topk_inputs(setting: Setting) -> Arguments:
 
 
 def pair_scores_inputs(setting: Setting) -> Arguments:
-    make = _Maker(setting)
+    make = Maker(setting)
     rows, items = min(make.graph.num_rows, 80), make.graph.num_cols
     ids = torch.randint(-1, items + 1, (rows, 9), generator=make.random)
     return {"queries": make.table(rows), "items": make.table(items), "ids": ids}

@@ -1,0 +1,289 @@
+"""Calls that each operator must refuse: a change to a good call, the kind of exception and its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from ops.op_cases import Arguments
+from torch import Tensor
+
+Change = Callable[[Arguments], Arguments]
+Bad = tuple[Change, type[Exception], str]
+
+
+def to(name: str, change: Callable[[Any], Any]) -> Change:
+    return lambda arguments: {name: change(arguments[name])}
+
+
+def put(name: str, position: int, value: int) -> Change:
+    def change(tensor: Tensor) -> Tensor:
+        tensor = tensor.clone()
+        tensor[position] = value
+        return tensor
+
+    return to(name, change)
+
+
+def strided(tensor: Tensor) -> Tensor:
+    return tensor.repeat_interleave(2, 0)[::2]
+
+
+def bad_graph(indices_checked: bool = True) -> list[Bad]:
+    bad: list[Bad] = [
+        (to("indptr", lambda t: t[None]), ValueError, r"indptr must be 1-D .*got 2-D \[1, 61\]"),
+        (to("indptr", lambda t: t[0]), ValueError, r"indptr must be 1-D .*got 0-D"),
+        (to("indptr", lambda t: t.int()), ValueError, "indptr must be int64, got int32"),
+        (to("indptr", lambda t: t[:0]), ValueError, "indptr must have .*>= 1 elements, got 0"),
+        (to("indptr", strided), ValueError, "indptr must be contiguous"),
+        (to("indices", strided), ValueError, "indices must be contiguous"),
+        (to("indices", lambda t: t[None]), ValueError, "indices must be 1-D .*got 2-D"),
+        (
+            to("indices", lambda t: t.float()),
+            ValueError,
+            "indices must be int32 or int64, got float32",
+        ),
+        (put("indptr", 0, 1), ValueError, r"indptr\[0\] must be 0, got 1"),
+        (
+            put("indptr", -1, 7),
+            ValueError,
+            r"indptr\[-1\] must be the number of indices, \d+, got 7",
+        ),
+        (put("indptr", 30, -5), ValueError, r"indptr must not decrease .*indptr\[30\] = -5"),
+        (put("indptr", 30, 2**62), ValueError, r"indptr must not decrease .*= 4611686018427387904"),
+    ]
+    if indices_checked:
+        bad += [
+            (to("indices", lambda t: torch.full_like(t, -1)), IndexError,
+             r"indices must be in \[0, 60\), got indices\[\d+\] = -1 in row \d+"),
+            (to("indices", lambda t: torch.full_like(t, 60)), IndexError,
+             r"indices must be in \[0, 60\), got indices\[\d+\] = 60 in row \d+"),
+        ]  # fmt: skip
+    return bad
+
+
+def bad_vector(name: str, length: str) -> list[Bad]:
+    return [
+        (to(name, lambda t: t[:-1]), ValueError, rf"{name} must have {length} elements in axis 0"),
+        (to(name, lambda t: t[None]), ValueError, rf"{name} must be 1-D .*got 2-D"),
+        (to(name, lambda t: t.half()), ValueError, rf"{name} must be float32, got float16"),
+        (to(name, lambda t: strided(t)), ValueError, rf"{name} must be contiguous"),
+    ]
+
+
+def bad_table(name: str, rows: str) -> list[Bad]:
+    return [
+        (to(name, lambda t: t[0]), ValueError, rf"{name} must be 2-D .*got 1-D"),
+        (
+            to(name, lambda t: t[:-1]),
+            ValueError,
+            rf"{name} must have {rows}(elements in axis 0|rows)",
+        ),
+        (
+            to(name, lambda t: t[:, :-1].contiguous()),
+            ValueError,
+            rf"{name} must have 8 elements in axis 1",
+        ),
+        (to(name, lambda t: t.half()), ValueError, rf"{name} must be float32, got float16"),
+    ]
+
+
+def bad_ids(name: str, size: int = 60) -> list[Bad]:
+    return [
+        (
+            put(name, 3, size),
+            IndexError,
+            rf"{name} must be in \[0, {size}\), got {name}\[3\] = {size}",
+        ),
+        (put(name, 3, -1), IndexError, rf"{name} must be in \[0, {size}\), got {name}\[3\] = -1"),
+        (to(name, lambda t: t.int()), ValueError, rf"{name} must be int64, got int32"),
+        (to(name, lambda t: t[None]), ValueError, rf"{name} must be 1-D .*got 2-D"),
+        (to(name, strided), ValueError, rf"{name} must be contiguous"),
+    ]
+
+
+def in_order(cases: list[Bad]) -> list[Bad]:
+    """The same calls without a list of rows."""
+    return [(lambda a, c=change: {**c(a), "rows": None}, *rest) for change, *rest in cases]
+
+
+def bad_number(name: str, values: list[float], pattern: str) -> list[Bad]:
+    return [(to(name, lambda _, v=v: v), ValueError, pattern) for v in values]
+
+
+X_DTYPE: list[Bad] = [
+    (to("x", lambda t, dtype=dtype: t.to(dtype)), ValueError,
+     f"x must be float32, float64, bfloat16 or float16, got {name}")
+    for dtype, name in [(torch.int32, "int32"), (torch.complex64, "another dtype")]
+]  # fmt: skip
+X_FLOATS: list[Bad] = [
+    *((to("x", lambda t, dtype=dtype: t.to(dtype)), ValueError,
+       f"x must be float32 or float64, got {name}")
+      for dtype, name in [(torch.bfloat16, "bfloat16"), (torch.float16, "float16"), (torch.int64, "int64")]),
+    (to("x", lambda t: t.t().contiguous().t()), ValueError, "x must be contiguous"),
+]  # fmt: skip
+ALPHA = bad_number(
+    "alpha", [-0.1, 1.1, float("nan")], r"alpha must be in \[0, 1\], got (-0.1|1.1|-?nan)"
+)
+FANOUT = bad_number("fanout", [-1, 257], r"fanout must be in \[0, 256\], got (-1|257)")
+NOT_SQUARE: Bad = (
+    to("indptr", lambda t: torch.cat([t, t[-1:]])), ValueError,
+    "(self_loops needs a square graph, got 61 rows and 60 columns|row_scale must have 61 elements)",
+)  # fmt: skip
+ADAM: list[Bad] = [
+    *bad_number("step", [0, -1], "step must be at least 1, got (0|-1)"),
+    *bad_number("lr", [-1.0, float("nan")], "lr must not be negative, got"),
+    *bad_number("beta1", [1.0, -0.1, float("nan")], r"beta1 must be in \[0, 1\), got"),
+    *bad_number("beta2", [1.0, -0.1, float("nan")], r"beta2 must be in \[0, 1\), got"),
+    *bad_number("eps", [-1.0, float("nan")], "eps must not be negative, got"),
+]
+SLACK_ROWS: list[Bad] = [
+    *bad_ids("row_begin")[2:], *bad_ids("degree")[2:],
+    (to("degree", lambda t: t[:-1]), ValueError, "degree must have 60 elements in axis 0"),
+    (to("indices", lambda t: t.float()), ValueError, "indices must be int32 or int64, got float32"),
+    (to("indices", lambda t: t[None]), ValueError, "indices must be 1-D .*got 2-D"),
+    (to("indices", strided), ValueError, "indices must be contiguous"),
+    (to("row_begin", lambda t: torch.full_like(t, -5)), ValueError,
+     r"row_begin and degree must be a range of the \d+ indices, got row_begin\[\d+\] = -5 and degree\[\d+\] = \d+"),
+    (to("degree", lambda t: torch.full_like(t, 2**62)), ValueError,
+     r"row_begin and degree must be a range of .*and degree\[\d+\] = 4611686018427387904"),
+    (to("indices", lambda t: torch.full_like(t, -1)), IndexError,
+     r"indices must be in \[0, 60\), got indices\[\d+\] = -1 in row \d+"),
+    (to("indices", lambda t: torch.full_like(t, 60)), IndexError,
+     r"indices must be in \[0, 60\), got indices\[\d+\] = 60 in row \d+"),
+    (to("y", lambda t: t.bfloat16()), ValueError, "y must be float32 or float64, got bfloat16"),
+    (to("y", lambda t: t.half()), ValueError, "y must be float32 or float64, got float16"),
+    (to("y", lambda t: t[0]), ValueError, r"y must be 2-D \[num_nodes, dim\], got 1-D \[8\]"),
+    (to("y", lambda t: t[:-1]), ValueError, "y must have 60 elements in axis 0"),
+    (to("y", lambda t: t.t().contiguous().t()), ValueError, "y must be contiguous"),
+    (lambda a: {"y": a["y"], "residual": a["y"]}, ValueError, "y and residual must not share memory"),
+]  # fmt: skip
+C0 = bad_number("c0", [-0.1, 1.0, float("nan")], r"c0 must be in \[0, 1\), got")
+PROPAGATE: list[Bad] = [
+    *bad_graph(), *bad_vector("weight", r"\d+"), *bad_vector("row_scale", "60"),
+    *bad_vector("col_scale", "60"), *bad_table("x0", "60 "), *ALPHA, *X_DTYPE, NOT_SQUARE,
+    (to("x", lambda t: t[0]), ValueError, r"x must be 2-D \[num_cols, dim\], got 1-D \[8\]"),
+    (to("x", lambda t: t[None]), ValueError, "x must be 2-D .*got 3-D"),
+]  # fmt: skip
+
+
+EMBEDDINGS: list[Bad] = [
+    *bad_table("items", "")[:1], *bad_table("items", "")[2:],
+    (to("queries", lambda t: t[0]), ValueError, "queries must be 2-D .*got 1-D"),
+    (to("queries", lambda t: t.half()), ValueError, "queries must be float32 or float64, got float16"),
+    (to("queries", lambda t: t.bfloat16()), ValueError, "queries must be float32 or float64, got bfl"),
+    (to("queries", lambda t: t.t().contiguous().t()), ValueError, "queries must be contiguous"),
+    (to("items", lambda t: t.t().contiguous().t()), ValueError, "items must be contiguous"),
+    (to("items", lambda t: t.double()), ValueError, "items must be float32, got float64"),
+]  # fmt: skip
+
+
+def overlapping(arguments: Arguments) -> Arguments:
+    """out begins one row after x in the same memory."""
+    outer = torch.cat([arguments["x"], arguments["x"][:1]])
+    return {"x": outer[:-1], "out": outer[1:]}
+
+
+BAD: dict[str, list[Bad]] = {
+    "propagate": PROPAGATE,
+    "propagate_out": [
+        *PROPAGATE, *bad_table("out", "60 "),
+        (to("out", lambda t: t.t().contiguous().t()), ValueError, "out must be contiguous"),
+        (lambda a: {"x": a["x"], "out": a["x"]}, ValueError, "out must not share memory with x"),
+        (overlapping, ValueError, "out must not"),
+    ],
+    "edge_dot": [
+        *bad_graph(), *bad_vector("row_scale", "60"), *bad_vector("col_scale", "60"),
+        *bad_table("g", "60 "), *X_DTYPE,
+        (to("x", lambda t: t[0]), ValueError, "x must be 2-D .*got 1-D"),
+    ],
+    "propagate_cusparse": [
+        *bad_graph(), *bad_vector("weight", r"\d+"), *bad_table("x0", "60 "), *ALPHA, *X_DTYPE,
+        (to("x", lambda t: t[0]), ValueError, r"x must be 2-D \[num_cols, dim\], got 1-D \[8\]"),
+        *bad_number("plan", [10**9, -1], "there is no plan (1000000000|-1): it was freed, or never made"),
+    ],
+    "sample_aggregate": [
+        *bad_graph(), *bad_vector("row_scale", "60"), *bad_vector("col_scale", "60"),
+        *bad_ids("rows"), *bad_table("history", "60 "), *bad_table("history_sum", "60 "),
+        *bad_table("second", "60 "), *FANOUT, *X_FLOATS, NOT_SQUARE,
+    ],
+    "sample_neighbors": [*bad_graph(), *bad_ids("rows"), *FANOUT],
+    "negative_sample": [
+        *bad_graph(indices_checked=False), *bad_ids("users"),
+        *bad_number("num_items", [-1, 2**31], r"num_items must be in \[0, 2147483647\], got"),
+        *bad_number("first_item", [-1, 2**31], r"first_item must be in \[0, 2147483647\], got"),
+    ],
+    "epoch_pairs": [
+        *bad_graph(), *in_order(bad_graph()), *bad_ids("rows"),
+        (to("rows", lambda t: t[:0]), ValueError, r"rows must have 1 to 2\^32 elements, got 0"),
+        *bad_number("num_cols", [-1], "num_cols must not be negative, got -1"),
+        *bad_number("begin", [-1, 10**6], r"begin must be in \[0, \d+\], got (-1|1000000)"),
+        *bad_number("count", [-1, 10**6], r"count must be in \[0, \d+\], got (-1|1000000)"),
+    ],
+    "ltgnn_forward_": [
+        *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("rows"), *bad_table("e0", "60 "),
+        *bad_table("z", "60 "), *bad_table("history_sum", "60 "), *bad_table("g", "60 "),
+        *FANOUT, *ALPHA, *C0,
+    ],
+    "ltgnn_update_": [
+        *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("h", "40 "),
+        *bad_table("m", "60 "), *bad_table("v", "60 "), *bad_table("g", "60 "),
+        *bad_table("delta", "60 "), *bad_vector("l2", "40"), *ALPHA, *C0, *ADAM,
+    ],
+    "ltgnn_bpr_step_": [
+        *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("users"), *bad_ids("items"),
+        *bad_ids("negatives"), *bad_table("z", "60 "), *bad_table("delta", "60 "),
+        *bad_table("history_sum", "60 "), *bad_table("g", "60 "), *bad_table("m", "60 "),
+        *bad_table("v", "60 "), *FANOUT, *ALPHA, *C0, *ADAM[2:],
+        (to("e0", lambda t: t.half()), ValueError, "e0 must be float32, float64 or bfloat16, got float16"),
+        (to("e0", lambda t: t.bfloat16()), ValueError, "delta must be bfloat16, got float32"),
+        (to("e0", lambda t: t.t().contiguous().t()), ValueError, "e0 must be contiguous"),
+        (to("items", lambda t: t[:-1]), ValueError, "items must have 40 elements in axis 0"),
+        (to("negatives", lambda t: t[:-1]), ValueError, "negatives must have 40 elements in axis 0"),
+        (to("counter", lambda t: t[0]), ValueError, r"counter must be 1-D \[1\], got 0-D"),
+        (to("counter", lambda t: t.int()), ValueError, "counter must be int64, got int32"),
+        (to("counter", lambda t: t.repeat(2)), ValueError, "counter must have 1 elements in axis 0, got"),
+        (to("counter", lambda t: -t), ValueError, r"counter must be in \[0, 2\^62\), got -3"),
+        *bad_number("l2", [-1.0, float("nan")], "l2 must not be negative, got"),
+    ],
+    "adam_": [
+        *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("m", "60 "),
+        *bad_table("v", "60 "), *bad_vector("l2", "40"), *ADAM,
+        (to("param", lambda t: t.half()), ValueError, "param must be float32, float64 or bfloat16, got float16"),
+    ],
+    "push_residual_": [
+        *SLACK_ROWS, *bad_ids("rows"), *bad_table("e0", "60 "), *bad_table("residual", "60 "), *ALPHA,
+    ],
+    "push_": [
+        *SLACK_ROWS, *bad_ids("rows"), *bad_table("residual", "60 "), *ALPHA,
+        *bad_number("tol", [0.0, -1.0, float("nan"), float("inf")], "tol must be positive and finite"),
+        *bad_number("max_rounds", [-1], "max_rounds must not be negative, got -1"),
+        *bad_number("max_pushes", [-1], "max_pushes must not be negative, got -1"),
+        (to("indices", lambda t: t.flip(0)), ValueError,
+         r"indices must be sorted in each row, got indices\[\d+\] = \d+ after \d+ in row \d+"),
+    ],
+    "bpr_loss": [
+        *bad_ids("users"), *bad_ids("items"), *bad_ids("negatives"), *X_FLOATS,
+        (to("items", lambda t: t[:-1]), ValueError, "items must have 130 elements in axis 0"),
+        (to("negatives", lambda t: t[:-1]), ValueError, "negatives must have 130 elements in axis 0"),
+    ],
+    "in_batch_softmax_loss": [
+        *bad_ids("users"), *bad_ids("items"), *X_FLOATS,
+        (to("items", lambda t: t[:-1]), ValueError, "items must have 130 elements in axis 0"),
+        *bad_number("tau", [0.0, -1.0, float("nan")], "tau must be positive"),
+        *bad_number("exponent", [float("nan"), float("inf")], "exponent must be"),
+    ],
+    "pair_scores": [
+        *EMBEDDINGS, *bad_table("ids", "60 ")[:2],
+        (to("ids", lambda t: t.int()), ValueError, "ids must be int64, got int32"),
+        (to("ids", strided), ValueError, "ids must be contiguous"),
+    ],
+    "topk": [
+        *bad_graph(indices_checked=False), *EMBEDDINGS,
+        (to("queries", lambda t: t[:-1]), ValueError, "indptr must have 60 elements in axis 0"),
+        *bad_number("k", [0, -1], "k must be at least 1, got (0|-1)"),
+        (to("indptr", lambda _: None), ValueError, "indptr and indices must be given together, got indices"),
+        (to("indices", lambda _: None), ValueError, "indptr and indices must be given together, got indptr"),
+    ],
+}  # fmt: skip
