@@ -11,11 +11,10 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads, use_threads
 from ltgnn.cli.runs import open_model
-from ltgnn.ops import topk
 from ltgnn.training.experiment import open_run
 from ltgnn.training.run_data import RunData
 from ltgnn.training.run_dir import write_json
-from ltgnn.training.scoring import seen_rows
+from ltgnn.training.scoring import best_items
 
 HELP = "recommend items to users"
 
@@ -69,14 +68,8 @@ def recommend(folder: str | Path, users: list[int] | None, k: int) -> list[dict[
         users = torch.nonzero(model.graph.degrees[: data.num_users]).flatten()[:3].tolist()
     # Sorted and once each, as rows are read; then in the order asked for.
     sorted_users, places = np.unique(np.asarray(users, dtype=np.int64), return_inverse=True)
-    rows = seen_rows(model.graph, data, "test", sorted_users)[places]
-    queries, items = model.embeddings()
-    scores, found = topk(
-        queries[torch.tensor(users, dtype=torch.int64)],
-        items,
-        min(k, max(1, data.num_items)),
-        seen=(torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices)),
-    )
+    scores, found = best_items(model, data, sorted_users, min(k, max(1, data.num_items)))
+    scores, found = scores[places], found[places]
     user_ids, item_ids = data.ids("user"), data.ids("item")
     result = []
     for user, row, values in zip(users, found.tolist(), scores.tolist(), strict=True):

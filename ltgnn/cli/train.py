@@ -99,9 +99,14 @@ def report(folder: Path, result: dict[str, Any]) -> None:
     """What a person wants to see at the end."""
     experiment, data = open_run(folder)
     print(data.describe())
+    took = (
+        f"fitted in {result['fit_seconds']:.1f} s, scored in {result['eval_seconds']:.1f} s ("
+        if "fit_seconds" in result
+        else f"{result['epochs']} epochs in {result['train_seconds']:.1f} s "
+        f"({result['seconds_per_epoch']:.2f} s each, "
+    )
     print(
-        f"{result['model']}: {result['epochs']} epochs in {result['train_seconds']:.1f} s "
-        f"({result['seconds_per_epoch']:.2f} s each, {result['threads']} threads), "
+        f"{result['model']}: {took}{result['threads']} threads), "
         f"peak memory {result['peak_rss_mb']:.0f} MB"
     )
     if f"recall@{experiment.ks[0]}" in result:
