@@ -23,6 +23,7 @@ from ltgnn.models.training_free import TrainingFree, block_width
 from ltgnn.ops import propagate
 from ltgnn.ops.csr import Csr
 
+FACTORISING = 8 << 20  # bytes: the library for dense factorisations, and its buffers
 LEAST_EDGE = 0.05  # of the interval on which a series replaces the filter
 
 
@@ -113,8 +114,8 @@ class ChebyCF(TrainingFree):
         block = block_width(num_users, num_items)
         return MemoryNeed(
             kept=4 * num_items * rank,
-            training=4 * width * (num_users + 3 * num_items) + 4 * num_edges,
-            inference=4 * block * (2 * num_users + 6 * num_items) + 4 * num_edges,
+            training=4 * width * (num_users + 3 * num_items) + 4 * num_edges + FACTORISING,
+            inference=4 * block * (num_users + 5 * num_items) + 4 * num_edges,
         )
 
     @property
