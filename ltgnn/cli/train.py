@@ -9,7 +9,7 @@ from typing import Any
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from ltgnn.cli.common import add_threads, parse_numbers, print_metrics, use_threads
-from ltgnn.cli.recommend import print_recommendations
+from ltgnn.cli.recommend import print_recommendations, recommend
 from ltgnn.data import read, synthetic
 from ltgnn.models import MODELS
 from ltgnn.models.base import config_from_dict
@@ -114,7 +114,7 @@ def report(folder: Path, result: dict[str, Any]) -> None:
         sample = f", a sample of {users}" if experiment.eval_users else ""
         print(f"test, epoch {result['best_epoch']} ({result['protocol_meaning']}{sample}):")
         print_metrics(result, experiment.ks)
-    print_recommendations(folder, None, 5)
+    print_recommendations(recommend(folder, None, 5))
     print(f"saved in {folder}")
 
 

@@ -8,6 +8,7 @@ from ltgnn.models.ltgnn import LTGNN
 from ltgnn.models.ltgnn_config import LTGNNConfig
 from ltgnn.models.memory_need import TableCounts
 from ltgnn.models.mf import MF
+from ltgnn.models.mixture import ScoreMix
 from ltgnn.models.registry import MODELS, create
 from ltgnn.models.training_free import TrainingFree
 
@@ -24,6 +25,7 @@ __all__ = [
     "LightGCNConfig",
     "ModelConfig",
     "Recommender",
+    "ScoreMix",
     "TableCounts",
     "TrainingFree",
     "create",

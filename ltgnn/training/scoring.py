@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ltgnn.evaluation import EvaluationSums, evaluate_score_sums, evaluate_sums
 from ltgnn.graph import BipartiteGraph
-from ltgnn.models import Recommender
+from ltgnn.models import Recommender, ScoreMix
 from ltgnn.ops import topk, topk_scores_
 from ltgnn.training.run_data import RunData
 
@@ -22,7 +22,7 @@ USERS_AT_ONCE = 1 << 15
 
 
 def score(
-    model: Recommender,
+    model: Recommender | ScoreMix,
     data: RunData,
     split: str,
     ks: tuple[int, ...],
@@ -35,7 +35,7 @@ def score(
     """Metrics on one split, by full ranking; what came before it is masked: train, for test also valid.
 
     Args:
-        model: whose graph is that of the train part.
+        model: whose graph is that of the train part; or a mix of such.
         data: the run's.
         split: the part that is predicted.
         ks: cut-offs.
@@ -58,8 +58,10 @@ def score(
         chosen = np.sort(random.choice(chosen, eval_users, replace=False))
     if not len(chosen):
         raise ValueError(f"nobody has an interaction in {split}")
-    sums_of = _by_embeddings(model) if model.has_embeddings else _by_blocks(model)
-    at_once = USERS_AT_ONCE if model.has_embeddings else model.block_users
+    if isinstance(model, Recommender) and model.has_embeddings:
+        sums_of, at_once = _by_embeddings(model), USERS_AT_ONCE
+    else:
+        sums_of, at_once = _by_blocks(model), model.block_users
     sums = None
     with tqdm(
         total=len(chosen), desc=f"scoring {split}", unit=" users", unit_scale=True, leave=False,
@@ -92,7 +94,7 @@ def _by_embeddings(model: Recommender) -> Callable[..., EvaluationSums]:
     return sums_of
 
 
-def _by_blocks(model: Recommender) -> Callable[..., EvaluationSums]:
+def _by_blocks(model: Recommender | ScoreMix) -> Callable[..., EvaluationSums]:
     """The same, by blocks of scores."""
 
     def sums_of(users: npt.NDArray[np.int64], **options: Any) -> EvaluationSums:
@@ -106,7 +108,7 @@ def _by_blocks(model: Recommender) -> Callable[..., EvaluationSums]:
 
 
 def best_items(
-    model: Recommender, data: RunData, users: npt.NDArray[np.int64], k: int
+    model: Recommender | ScoreMix, data: RunData, users: npt.NDArray[np.int64], k: int
 ) -> tuple[Tensor, Tensor]:
     """The k best items of each user that the user has not had in train or valid.
 
@@ -122,7 +124,7 @@ def best_items(
     ids = torch.from_numpy(users)
     rows = seen_rows(model.graph, data, "test", users)
     indptr, indices = torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices)
-    if model.has_embeddings:
+    if isinstance(model, Recommender) and model.has_embeddings:
         queries, items = model.embeddings()
         return topk(queries[ids.to(queries.device)], items, k, seen=(indptr, indices))
     found = []

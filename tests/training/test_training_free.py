@@ -9,6 +9,7 @@ import pytest
 import torch
 from models.contract import checkerboard, same_bits
 
+from ltgnn.cli import main
 from ltgnn.cli.recommend import recommend
 from ltgnn.cli.runs import open_model
 from ltgnn.models import create
@@ -110,3 +111,25 @@ def test_recommendations_are_the_best_unseen(finished):
     assert torch.equal(best_items(model, data, everyone, 7)[1], wanted)
     assert open_data(experiment)[1] == "validation"
     assert len(best_items(model, data, everyone[:0], 7)[1]) == 0
+
+
+def test_runs_are_mixed_on_the_command_line(finished, tmp_path, capsys):
+    experiment, folder, result = finished
+    run(Experiment(data_options=experiment.data_options, model="mf", train=TrainConfig(epochs=1)),
+        tmp_path / "mf")  # fmt: skip
+    scores = tmp_path / "scores.json"
+    command = ["evaluate", str(tmp_path / "mf"), "--mix", str(folder), "--json", str(scores)]
+    assert main([*command, "--mix_weight", "1e6"]) == 0
+    mixed = json.loads(scores.read_text())
+    assert (mixed["model"], mixed["mix_weight"]) == ("mf+chebycf", 1e6)
+    # Such a weight leaves nothing of the first run.
+    assert mixed["recall@20"] == pytest.approx(result["recall@20"], abs=2e-3)
+    assert main([*command, "--mix_weight", "0"]) == 0
+    alone = json.loads(scores.read_text())["recall@20"]
+    assert main(command[:2] + command[4:]) == 0
+    assert alone == pytest.approx(json.loads(scores.read_text())["recall@20"], abs=2e-3)
+    capsys.readouterr()
+    assert main(["recommend", str(tmp_path / "mf"), "--users", "3", "--k", "5",
+                 "--mix", str(folder), "--mix_weight", "1e6"]) == 0  # fmt: skip
+    shown = [int(word) for word in capsys.readouterr().out.split(": ")[1].split()[::2]]
+    assert shown == recommend(folder, [3], 5)[0]["items"]
