@@ -73,17 +73,25 @@ class ScoreMix:
         if not len(users):
             return torch.zeros(0, self.graph.num_items, device=self.graph.device)
         # Always a whole block: a product's rounding may depend on its shape.
-        block = torch.cat([users, users[-1:].expand(width - len(users))])
-        total = torch.zeros(width, self.graph.num_items, device=self.graph.device)
-        for model, tables, weight in zip(self.models, self._embeddings, self.weights, strict=True):
+        parts = self.parts(torch.cat([users, users[-1:].expand(width - len(users))]))
+        total = parts[0] * self.weights[0]
+        for part, weight in zip(parts[1:], self.weights[1:], strict=True):
+            total.add_(part, alpha=weight)
+        return total[: len(users)]
+
+    @torch.no_grad()
+    def parts(self, users: Tensor) -> list[Tensor]:
+        """[len(users), num_items] of each model: its standardised scores, before they are weighed."""
+        result = []
+        for model, tables in zip(self.models, self._embeddings, strict=True):
             if tables is None:
-                scores = model.score_block(block)
+                scores = model.score_block(users)
             else:
-                scores = tables[0][block.to(tables[0].device)] @ tables[1].T
+                scores = tables[0][users.to(tables[0].device)] @ tables[1].T
             spread = scores.std(dim=1, correction=0, keepdim=True)
             # Of equal scores nothing is to be said: they add nothing.
-            total += scores * torch.where(spread > 0, weight / spread, 0.0)
-        return total[: len(users)]
+            result.append(scores.mul_(torch.where(spread > 0, 1.0 / spread, 0.0)))
+        return result
 
 
 def _same_graph(left: BipartiteGraph, right: BipartiteGraph) -> bool:
