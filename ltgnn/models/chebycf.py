@@ -63,14 +63,14 @@ class ChebyCFConfig(ModelConfig):
 class ChebyCF(TrainingFree):
     """User rows of R, filtered on the item-item graph: `r_u D^-beta (h(P) + alpha V V') D^beta`.
 
-    `P = R~' R~` with `R~ = D_u^-1/2 R D_i^-1/2`, D the items' degrees, h the Chebyshev interpolant of a plateau,
+    `P = R~' R~` with `R~ = D_u^-1/2 R D_i^-1/2`, D the items' degrees, h a Chebyshev series shaped as a plateau,
     V [num_items, dim] the leading right singular vectors of R~ with squared singular values s. The paper applies h
     by `degree` products with P. Since V is at hand, h is applied to its span exactly, and to the rest, where
     eigenvalues lie below s_dim, by the shortest series q that is within `tol` of h there:
     `h(P) = V (h(s) - q(s)) V' + q(P)`; the factor of V takes in the ideal pass.
 
     Fitting costs O(num_edges dim + num_items dim^2); scoring a user O(m num_edges + num_items dim), m the degree of
-    q (on Gowalla 1 instead of 8).
+    q (on Gowalla 2 instead of 8).
     """
 
     name: ClassVar[str] = "chebycf"

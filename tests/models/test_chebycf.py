@@ -38,8 +38,9 @@ def published(graph, v, *, dim=0, degree=8, flatness=1.5, ideal_weight=0.2, degr
     r, tilde = normalised(graph)
     scaled = np.eye(r.shape[1]) - 2.0 * tilde.T @ tilde
     nodes = np.cos((np.arange(degree + 1) + 0.5) / (degree + 1) * np.pi)
-    below, above = 0.5 + 0.5 * np.abs(nodes) ** flatness, 0.5 - 0.5 * np.abs(nodes) ** flatness
-    wanted = np.where(nodes < 0, below, above)
+    x = np.cos(np.arange(degree + 1) / degree * np.pi)
+    below, above = 0.5 + 0.5 * np.abs(x) ** flatness, 0.5 - 0.5 * np.abs(x) ** flatness
+    wanted = np.where(x < 0, below, above)
     terms = [np.eye(len(scaled)), scaled]
     while len(terms) <= degree:
         terms.append(2.0 * scaled @ terms[-1] - terms[-2])
