@@ -91,7 +91,7 @@ def score(
         first, second = mix.parts(torch.from_numpy(users))
         truth, seen = data.rows(split, users), seen_rows(mix.graph, data, split, users)
         for pair in pairs:
-            mixed = pair[0] * first + pair[1] * second
+            mixed = second.clone() if pair[0] == 0 else torch.add(first, second, alpha=pair[1])
             part = evaluate_score_sums(
                 lambda rows, mixed=mixed: mixed[rows], len(users), data.num_items,
                 truth=truth, seen=seen, ks=[K], metrics=METRICS, block_users=width,

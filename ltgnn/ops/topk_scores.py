@@ -52,11 +52,11 @@ def topk_scores_(
     kept = min(k, num_items)
     if rows == 0 or kept == 0:
         return values, ids
-    best, found = torch.topk(scores, kept, sorted=False)
+    best, found = torch.topk(scores, min(kept + 1, num_items))
     # Which of the scores that tie at rank k are listed is torch's choice: rank such rows in full.
-    least = best.amin(dim=1, keepdim=True)
-    tied = torch.nonzero((scores >= least).sum(dim=1) > kept).flatten()
-    if len(tied):
+    found = found[:, :kept].contiguous()
+    if kept < num_items:
+        tied = torch.nonzero(best[:, kept - 1] == best[:, kept]).flatten()
         found[tied] = scores[tied].argsort(dim=1, descending=True, stable=True)[:, :kept]
     found = found.sort(dim=1)[0]
     best, order = scores.gather(1, found).sort(dim=1, descending=True, stable=True)
