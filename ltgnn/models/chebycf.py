@@ -16,6 +16,7 @@ from ltgnn.models.spectral import (
     Series,
     Sides,
     leading_vectors,
+    one_thread,
     plateau_response,
     shortest_series,
 )
@@ -131,7 +132,8 @@ class ChebyCF(TrainingFree):
         if self._powers is None:
             degrees = self.graph.degrees[self.graph.num_users :].clamp(min=1).to(torch.float32)
             beta = self.config.degree_power
-            self._powers = degrees.pow(-beta), degrees.pow(beta)
+            with one_thread():  # a power's last bit depends on where threads divide the vector
+                self._powers = degrees.pow(-beta), degrees.pow(beta)
         return self._powers
 
     def series(self) -> Series:

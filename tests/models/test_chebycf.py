@@ -131,6 +131,23 @@ def test_a_user_scores_alike_alone_and_among_others_and_for_any_number_of_thread
         assert torch.equal(model.score_block(torch.tensor(users)), results[0][list(users)])
 
 
+def test_powers_of_many_degrees_are_alike_for_any_number_of_threads():
+    """More items than torch gives to one thread; where it divides them, the last bits of powers may differ."""
+    random = np.random.default_rng(0)
+    graph = BipartiteGraph.from_edges(
+        random.integers(2000, size=600_000), random.integers(40_981, size=600_000)
+    )
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3, 5):
+            torch.set_num_threads(count)
+            results.append(create("chebycf", graph, dim=3).powers)
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
 def test_block_width_depends_on_sizes_alone():
     assert [block_width(n, 10) for n in (0, 10**5, 10**9)] == [128, 64, 8]
 
