@@ -10,7 +10,7 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads, print_metrics, use_threads
-from ltgnn.cli.runs import open_model
+from ltgnn.cli.runs import add_mix, open_scorer
 from ltgnn.data import Dataset, load, read
 from ltgnn.training.run_data import DatasetInMemory, RunData
 from ltgnn.training.run_dir import write_json
@@ -29,6 +29,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--eval_users", type=int, default=0, help="score a seeded sample of so many users; 0: all"
     )
+    add_mix(parser)
     add_threads(parser)
     parser.add_function_arguments(read, "read", skip={"path"})
     return parser
@@ -59,7 +60,7 @@ def same_world(run: RunData, other: Dataset) -> RunData:
 def run(args: Namespace) -> None:
     """The command."""
     use_threads(args)
-    experiment, data, model, epoch = open_model(args.run)
+    experiment, data, model, epoch = open_scorer(args.run, args.mix, args.mix_weight)
     truth = data
     if args.data is not None:
         truth = same_world(data, load(args.data, **args.read.as_dict()))
@@ -71,7 +72,7 @@ def run(args: Namespace) -> None:
         progress=True,
     )  # fmt: skip
     result = {
-        "model": experiment.model,
+        "model": model.name,
         "dataset": truth.name,
         "num_users": data.num_users,
         "num_items": data.num_items,
@@ -79,12 +80,13 @@ def run(args: Namespace) -> None:
         "num_test": truth.sizes["test"],
         "eval_users": args.eval_users or "all",
         "epoch": epoch,
+        **({} if args.mix is None else {"mix": str(args.mix), "mix_weight": args.mix_weight}),
         **{**metrics, "num_users_evaluated": metrics["num_users"], "num_users": data.num_users},
         "eval_seconds": time.perf_counter() - start,
         "threads": torch.get_num_threads(),
     }
     print(truth.describe())
-    print(f"{experiment.model}, epoch {epoch}, test:")
+    print(f"{model.name}, epoch {epoch}, test:")
     print_metrics(result, experiment.ks)
     if args.json is not None:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)

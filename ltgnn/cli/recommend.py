@@ -10,12 +10,11 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads, use_threads
-from ltgnn.cli.runs import open_model
-from ltgnn.ops import topk
+from ltgnn.cli.runs import add_mix, open_scorer
 from ltgnn.training.experiment import open_run
 from ltgnn.training.run_data import RunData
 from ltgnn.training.run_dir import write_json
-from ltgnn.training.scoring import seen_rows
+from ltgnn.training.scoring import best_items
 
 HELP = "recommend items to users"
 
@@ -28,6 +27,7 @@ def build_parser() -> ArgumentParser:
                         help="users with commas, by the ids of the data files")  # fmt: skip
     parser.add_argument("--k", type=int, default=10, help="items for each user")
     parser.add_argument("--json", type=str | None, default=None, help="write the result here")
+    add_mix(parser)
     add_threads(parser)
     return parser
 
@@ -50,13 +50,22 @@ def find_users(data: RunData, words: list[str]) -> list[int]:
     return numbers
 
 
-def recommend(folder: str | Path, users: list[int] | None, k: int) -> list[dict[str, Any]]:
+def recommend(
+    folder: str | Path,
+    users: list[int] | None,
+    k: int,
+    *,
+    mix: str | None = None,
+    mix_weight: float = 1.0,
+) -> list[dict[str, Any]]:
     """The best k items for each user that the user has not had in train or valid.
 
     Args:
         folder: of the run.
         users: their numbers; None: the first three who have something in train.
         k: items for each.
+        mix: another run, whose scores are added; see `open_scorer`.
+        mix_weight: their weight.
 
     Returns:
         One `{"user": id, "items": [ids], "scores": [...]}` for each, by external ids; fewer than k items where the
@@ -64,19 +73,13 @@ def recommend(folder: str | Path, users: list[int] | None, k: int) -> list[dict[
     """
     if k < 1:
         raise ValueError(f"--k must be at least 1, got {k}")
-    _, data, model, _ = open_model(folder)
+    _, data, model, _ = open_scorer(folder, mix, mix_weight)
     if users is None:
         users = torch.nonzero(model.graph.degrees[: data.num_users]).flatten()[:3].tolist()
     # Sorted and once each, as rows are read; then in the order asked for.
     sorted_users, places = np.unique(np.asarray(users, dtype=np.int64), return_inverse=True)
-    rows = seen_rows(model.graph, data, "test", sorted_users)[places]
-    queries, items = model.embeddings()
-    scores, found = topk(
-        queries[torch.tensor(users, dtype=torch.int64)],
-        items,
-        min(k, max(1, data.num_items)),
-        seen=(torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices)),
-    )
+    scores, found = best_items(model, data, sorted_users, min(k, max(1, data.num_items)))
+    scores, found = scores[places], found[places]
     user_ids, item_ids = data.ids("user"), data.ids("item")
     result = []
     for user, row, values in zip(users, found.tolist(), scores.tolist(), strict=True):
@@ -91,9 +94,9 @@ def recommend(folder: str | Path, users: list[int] | None, k: int) -> list[dict[
     return result
 
 
-def print_recommendations(folder: str | Path, users: list[int] | None, k: int) -> None:
+def print_recommendations(rows: list[dict[str, Any]]) -> None:
     """One line a user."""
-    for row in recommend(folder, users, k):
+    for row in rows:
         pairs = zip(row["items"], row["scores"], strict=True)
         print(f"user {row['user']}: " + "  ".join(f"{item} ({value:.3f})" for item, value in pairs))
 
@@ -103,6 +106,7 @@ def run(args: Namespace) -> None:
     use_threads(args)
     _, data = open_run(args.run)
     users = find_users(data, args.users.split(","))
+    rows = recommend(args.run, users, args.k, mix=args.mix, mix_weight=args.mix_weight)
     if args.json is not None:
-        write_json(Path(args.json), {"recommendations": recommend(args.run, users, args.k)})
-    print_recommendations(args.run, users, args.k)
+        write_json(Path(args.json), {"recommendations": rows})
+    print_recommendations(rows)

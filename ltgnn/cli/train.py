@@ -9,7 +9,7 @@ from typing import Any
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from ltgnn.cli.common import add_threads, parse_numbers, print_metrics, use_threads
-from ltgnn.cli.recommend import print_recommendations
+from ltgnn.cli.recommend import print_recommendations, recommend
 from ltgnn.data import read, synthetic
 from ltgnn.models import MODELS
 from ltgnn.models.base import config_from_dict
@@ -99,9 +99,14 @@ def report(folder: Path, result: dict[str, Any]) -> None:
     """What a person wants to see at the end."""
     experiment, data = open_run(folder)
     print(data.describe())
+    took = (
+        f"fitted in {result['fit_seconds']:.1f} s, scored in {result['eval_seconds']:.1f} s ("
+        if "fit_seconds" in result
+        else f"{result['epochs']} epochs in {result['train_seconds']:.1f} s "
+        f"({result['seconds_per_epoch']:.2f} s each, "
+    )
     print(
-        f"{result['model']}: {result['epochs']} epochs in {result['train_seconds']:.1f} s "
-        f"({result['seconds_per_epoch']:.2f} s each, {result['threads']} threads), "
+        f"{result['model']}: {took}{result['threads']} threads), "
         f"peak memory {result['peak_rss_mb']:.0f} MB"
     )
     if f"recall@{experiment.ks[0]}" in result:
@@ -109,7 +114,7 @@ def report(folder: Path, result: dict[str, Any]) -> None:
         sample = f", a sample of {users}" if experiment.eval_users else ""
         print(f"test, epoch {result['best_epoch']} ({result['protocol_meaning']}{sample}):")
         print_metrics(result, experiment.ks)
-    print_recommendations(folder, None, 5)
+    print_recommendations(recommend(folder, None, 5))
     print(f"saved in {folder}")
 
 

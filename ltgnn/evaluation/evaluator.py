@@ -7,8 +7,8 @@ is averaged over those users.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,8 +17,9 @@ from ltgnn.evaluation.inputs import CSR, read_csr, read_users, take_rows
 from ltgnn.evaluation.metrics import METRICS
 from ltgnn.evaluation.sums import EvaluationSums
 from ltgnn.ops.topk import topk
+from ltgnn.ops.topk_scores import topk_scores_
 
-__all__ = ["evaluate", "evaluate_sums"]
+__all__ = ["evaluate", "evaluate_score_sums", "evaluate_sums"]
 
 _KS = (5, 10, 20, 50)
 _METRICS = ("recall", "ndcg", "precision", "hit_rate", "mrr")
@@ -113,29 +114,99 @@ def evaluate_sums(
         >>> part.num_users, part.result()["ndcg@1"]
         (1, 1.0)
     """
-    names = _names(ks, metrics)
+    _names(ks, metrics)
     for name, emb in (("users_emb", users_emb), ("items_emb", items_emb)):
         if not isinstance(emb, Tensor) or emb.dim() != 2:
             got = f"{emb.dim()}-D" if isinstance(emb, Tensor) else type(emb).__name__
             raise ValueError(f"evaluate: {name} must be a 2-D tensor [rows, dim], got {got}")
-    num_users, num_items, device = len(users_emb), len(items_emb), users_emb.device
+    width = max(ks)
+
+    def rank(part: Tensor, masked: _Rows) -> Tensor:
+        return topk(
+            users_emb[part.to(users_emb.device)], items_emb, width,
+            seen=masked, block_bytes=max(1, block_bytes // 2),
+        )[1]  # fmt: skip
+
+    # Half the memory for the ranking, half for what a user carries here: embedding, results,
+    # keys and metric values.
+    step = max(1, block_bytes // 2 // (users_emb.shape[1] * users_emb.itemsize + 64 * width))
+    shape = (len(users_emb), len(items_emb))
+    return _sums(rank, shape, truth, seen, ks, metrics, users, step)
+
+
+def evaluate_score_sums(
+    score_block: Callable[[Tensor], Tensor],
+    num_users: int,
+    num_items: int,
+    *,
+    truth: CSR,
+    seen: CSR | None = None,
+    ks: Sequence[int] = _KS,
+    metrics: Sequence[str] = _METRICS,
+    users: Any = None,
+    block_users: int = 128,
+) -> EvaluationSums:
+    """As `evaluate_sums`, for a model whose scores are no inner products: it scores so many users at a time.
+
+    Args:
+        score_block: from users, int64 [n] on the CPU, to their scores [n, num_items], float32 or float64, in a
+            tensor that is overwritten here.
+        num_users, num_items: U and I.
+        truth, seen, ks, metrics, users: as in `evaluate`.
+        block_users: users at a time.
+
+    Returns:
+        Sums over the given users; merged over disjoint parts they equal those of the whole to the last bit, where
+        a user's scores do not depend on who is scored beside.
+
+    Raises:
+        TypeError, ValueError, IndexError: as `evaluate_sums`; scores must not be NaN or +inf.
+
+    Example:
+        >>> import torch
+        >>> test = (torch.tensor([0, 1, 2]), torch.tensor([0, 1]))
+        >>> scores = torch.tensor([[2.0, 1.0], [2.0, 1.0]])
+        >>> evaluate_score_sums(lambda users: scores[users], 2, 2, truth=test, ks=[1]).result()["recall@1"]
+        0.5
+    """
+    if block_users < 1:
+        raise ValueError(f"evaluate: block_users must be at least 1, got {block_users}")
+    _names(ks, metrics)
+    width = max(ks)
+
+    def rank(part: Tensor, masked: _Rows) -> Tensor:
+        scores = score_block(part)
+        if scores.shape != (len(part), num_items):
+            raise ValueError(
+                f"evaluate: score_block must return [{len(part)}, {num_items}], got {list(scores.shape)}"
+            )
+        return topk_scores_(scores, width, seen=masked)[1]
+
+    return _sums(rank, (num_users, num_items), truth, seen, ks, metrics, users, block_users)
+
+
+_Rows: TypeAlias = tuple[Tensor, Tensor] | None
+
+
+def _sums(
+    rank: Callable[[Tensor, _Rows], Tensor],
+    shape: tuple[int, int],
+    truth: CSR,
+    seen: CSR | None,
+    ks: Sequence[int],
+    metrics: Sequence[str],
+    users: Any,
+    step: int,
+) -> EvaluationSums:
+    """Metrics of what `rank` lists, `step` users at a time: from users and seen items to ids [n, max(ks)]."""
+    num_users, num_items = shape
     truth_csr = read_csr("truth", truth, num_users, num_items)
     seen_csr = None if seen is None else read_csr("seen", seen, num_users, num_items)
     chosen = read_users(users, num_users)
     chosen = chosen[truth_csr[0][chosen + 1] > truth_csr[0][chosen]]
-    sums = EvaluationSums(names)
-    width = max(ks)
-    # Half the memory for the ranking, half for what a user carries here: embedding, results,
-    # keys and metric values.
-    step = max(1, block_bytes // 2 // (users_emb.shape[1] * users_emb.itemsize + 64 * width))
+    sums = EvaluationSums(_names(ks, metrics))
     for part in torch.split(chosen, step):
-        ids = topk(
-            users_emb[part.to(device)],
-            items_emb,
-            width,
-            seen=None if seen_csr is None else take_rows(seen_csr, part),
-            block_bytes=max(1, block_bytes // 2),
-        )[1]
+        ids = rank(part, None if seen_csr is None else take_rows(seen_csr, part))
         hits, num_relevant = _find_hits(ids, take_rows(truth_csr, part), num_items)
         sums.add(
             {

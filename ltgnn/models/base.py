@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ltgnn.graph import BipartiteGraph, TableStorage
+from ltgnn.models.memory_need import MemoryNeed, TableCounts
 from ltgnn.ops import loss_and_grad
 
 
@@ -42,8 +43,10 @@ class ModelConfig:
         "bpr",
     )  # those that the model can be trained with
 
+    least_dim: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
-        self._require("dim", self.dim >= 1, "at least 1")
+        self._require("dim", self.dim >= self.least_dim, f"at least {self.least_dim}")
         self._require("loss", self.loss in self.losses, " or ".join(map(repr, self.losses)))
         self._require("tau", self.tau > 0, "positive")
         self._require("lr", self.lr >= 0, "not negative")
@@ -73,21 +76,6 @@ class Batch:
     learning_rate_factor: float = 1.0
 
 
-@dataclass(frozen=True)
-class TableCounts:
-    """Tables [num_nodes, dim] of a model, in sizes of a float32 table: nearly all of its memory.
-
-    Attributes:
-        kept: as long as the model lives, in its storage.
-        training: more at the worst moment of a training step or a refresh, in memory.
-        inference: more at the worst moment of `embeddings()`, in memory.
-    """
-
-    kept: float
-    training: float = 0
-    inference: float = 0
-
-
 class Recommender(nn.Module, ABC):
     """A model over the nodes of one graph: users first, then items.
 
@@ -104,6 +92,8 @@ class Recommender(nn.Module, ABC):
 
     name: ClassVar[str]
     config_type: ClassVar[type[ModelConfig]] = ModelConfig
+    is_trained: ClassVar[bool] = True  # by training steps; else see `TrainingFree`
+    has_embeddings: ClassVar[bool] = True  # whose inner products are the scores
     adam_m: Tensor
     adam_v: Tensor
     step: Tensor
@@ -125,18 +115,22 @@ class Recommender(nn.Module, ABC):
         self.graph = graph
         self.config: Any = config
         self.storage = storage or TableStorage()
-        e0 = self._empty_table(self.table_dtypes(config)[0])
-        _initialise(e0, graph, config, seed)
-        self.e0 = nn.Parameter(e0, requires_grad=False)
-        self.register_buffer("adam_m", self._zero_table())
-        self.register_buffer("adam_v", self._zero_table())
+        self._add_tables(seed)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64, device=graph.device))
 
     def _apply(self, fn: Any, recurse: bool = True) -> Recommender:
         """What `to`, `cuda` and their kin do to the tensors; the graph goes along to the device."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.graph = self.graph.to(self.e0.device)
+        self.graph = self.graph.to(self.step.device)
         return self
+
+    def _add_tables(self, seed: int) -> None:
+        """Embeddings and Adam's moments."""
+        e0 = self._empty_table(self.table_dtypes(self.config)[0])
+        _initialise(e0, self.graph, self.config, seed)
+        self.e0 = nn.Parameter(e0, requires_grad=False)
+        self.register_buffer("adam_m", self._zero_table())
+        self.register_buffer("adam_v", self._zero_table())
 
     @property
     def needs_negatives(self) -> bool:
@@ -160,6 +154,31 @@ class Recommender(nn.Module, ABC):
         nodes = self.node_embeddings()
         return nodes[: self.graph.num_users], nodes[self.graph.num_users :]
 
+    @torch.no_grad()
+    def score_block(self, users: Tensor) -> Tensor:
+        """[len(users), num_items]: the scores of all items for some users, in a tensor of the caller's own.
+
+        Args:
+            users: int64, from 0; so many at once that a block of scores fits into memory, see `block_users`.
+
+        Raises:
+            IndexError: a user is out of range.
+        """
+        rows, items = self.embeddings()
+        return rows[self._check_users(users)] @ items.T
+
+    @property
+    def block_users(self) -> int:
+        """How many users `score_block` takes at once without waste."""
+        return max(1, (64 << 20) // (4 * max(1, self.graph.num_items)))
+
+    @classmethod
+    def memory_need(cls, config: Any, num_users: int, num_items: int, num_edges: int) -> MemoryNeed:
+        """Bytes for a graph of these sizes, for an estimate of memory."""
+        table, counts = 4 * (num_users + num_items) * config.dim, cls.table_counts(config)
+        parts = (counts.kept, counts.training, counts.inference)
+        return MemoryNeed(*(round(part * table) for part in parts))
+
     @classmethod
     def table_counts(cls, config: Any) -> TableCounts:
         """How many tables [num_nodes, dim] there are at once, for an estimate of memory."""
@@ -171,6 +190,16 @@ class Recommender(nn.Module, ABC):
         return torch.float32, torch.float32
 
     # ---- for subclasses ----
+
+    def _check_users(self, users: Tensor) -> Tensor:
+        """Users as int64 on the graph's device."""
+        users = users.to(self.graph.device, torch.int64)
+        if len(users) and not 0 <= int(users.min()) <= int(users.max()) < self.graph.num_users:
+            raise IndexError(
+                f"{self.name}: users must be in [0, {self.graph.num_users}), got "
+                f"{int(users.min())} to {int(users.max())}"
+            )
+        return users
 
     def _empty_table(self, dtype: torch.dtype | None = None) -> Tensor:
         """[num_nodes, dim], of any content, where the model's tables live; None: as tables but e0 are stored."""

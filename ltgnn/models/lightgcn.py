@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ltgnn.models.base import Batch, ModelConfig, Recommender, TableCounts
+from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.memory_need import TableCounts
 from ltgnn.ops import adam_, propagate
 
 

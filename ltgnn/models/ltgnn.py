@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph, TableStorage
-from ltgnn.models.base import Batch, ModelConfig, Recommender, TableCounts
+from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.models.ltgnn_config import LTGNNConfig
+from ltgnn.models.memory_need import TableCounts
 from ltgnn.ops import (
     LtgnnTables,
     adam_,

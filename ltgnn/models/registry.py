@@ -6,6 +6,7 @@ from typing import Any
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import ModelConfig, Recommender, config_from_dict
+from ltgnn.models.chebycf import ChebyCF
 from ltgnn.models.gcn import GCN
 from ltgnn.models.graphsage import GraphSAGE
 from ltgnn.models.lightgcn import LightGCN
@@ -15,7 +16,7 @@ from ltgnn.models.ngcf import NGCF
 from ltgnn.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[Recommender]] = {
-    model.name: model for model in (LTGNN, LightGCN, MF, NGCF, UltraGCN, GCN, GraphSAGE)
+    model.name: model for model in (LTGNN, LightGCN, MF, NGCF, UltraGCN, GCN, GraphSAGE, ChebyCF)
 }
 
 

@@ -13,6 +13,7 @@ from ltgnn.ops.propagate import propagate
 from ltgnn.ops.sample_aggregate import sample_aggregate, sample_neighbors
 from ltgnn.ops.seeds import mix_seed
 from ltgnn.ops.topk import topk
+from ltgnn.ops.topk_scores import topk_scores_
 
 __all__ = [
     "Csr",
@@ -39,6 +40,7 @@ __all__ = [
     "sample_neighbors",
     "solve_fixed_point",
     "topk",
+    "topk_scores_",
     "y_to_z",
     "z_to_y",
 ]

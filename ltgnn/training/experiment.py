@@ -285,6 +285,7 @@ def _go_on(
         "num_users_evaluated": record.get("test", {}).get("num_users", 0.0),
         "seconds_per_epoch": sum(seconds) / len(seconds) if seconds else 0.0,
         "train_seconds": sum(seconds),
+        **({} if model.is_trained else {"fit_seconds": sum(seconds)}),
         "eval_seconds": sum(other.get("eval_seconds", 0.0) for other in history.epochs),
         "graph_seconds": graph_seconds,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

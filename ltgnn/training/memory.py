@@ -85,8 +85,7 @@ def estimate(
     index = 4 if nodes < 2**31 else 8
     indices = 2 * edges * index
     graph = indices + 8 * nodes + 8 * nodes + 4 * nodes
-    table = 4 * nodes * config.dim
-    counts = model.table_counts(config)
+    need = model.memory_need(config, data.num_users, data.num_items, edges)
     softmax = config.loss == "softmax"
     batch = train.batch_size or auto_batch_size(edges, quadratic=softmax)
     held = 0
@@ -98,22 +97,25 @@ def estimate(
     rows = min(3 * batch, nodes) * config.dim * 4 * 3 + 100 * batch
     if softmax:
         rows += 3 * batch * batch * 4
-    sampler = 24 * nodes if train.sampling == "users" else 16 * nodes
+    rows += 24 * nodes if train.sampling == "users" else 16 * nodes
+    if not model.is_trained:
+        rows = 0
     scored = sum(size for part, size in data.sizes.items() if part != "train")
     scoring = 0
     if scored:
-        users = min(USERS_AT_ONCE, eval_users or data.num_users, data.num_users)
-        scoring = round(counts.inference * table) + users * config.dim * 4 + 24 * data.num_users
-        scoring += min(_SCORING, users * 8 * (config.dim + 8 * 50))
+        scoring = need.inference + 24 * data.num_users
+        if model.has_embeddings:
+            users = min(USERS_AT_ONCE, eval_users or data.num_users, data.num_users)
+            scoring += users * config.dim * 4 + min(_SCORING, users * 8 * (config.dim + 8 * 50))
         scoring += 12 * scored * isinstance(data, DatasetInMemory)
     in_files = indices if tables == "mmap" else 0
-    mapped = in_files + round(counts.kept * table) if tables == "mmap" else 0
+    mapped = in_files + need.kept if tables == "mmap" else 0
     return MemoryEstimate(
         data=held,
         graph=graph,
-        tables=round(counts.kept * table),
+        tables=need.kept,
         building=graph - in_files + building,
-        training=round(counts.training * table) + rows + sampler,
+        training=need.training + rows,
         scoring=scoring,
         mapped=mapped,
     )

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from ltgnn.evaluation import evaluate_sums
+from ltgnn.evaluation import EvaluationSums, evaluate_score_sums, evaluate_sums
 from ltgnn.graph import BipartiteGraph
-from ltgnn.models import Recommender
+from ltgnn.models import Recommender, ScoreMix
+from ltgnn.ops import topk, topk_scores_
 from ltgnn.training.run_data import RunData
 
 USERS_AT_ONCE = 1 << 15
 
 
 def score(
-    model: Recommender,
+    model: Recommender | ScoreMix,
     data: RunData,
     split: str,
     ks: tuple[int, ...],
@@ -32,7 +35,7 @@ def score(
     """Metrics on one split, by full ranking; what came before it is masked: train, for test also valid.
 
     Args:
-        model: whose graph is that of the train part.
+        model: whose graph is that of the train part; or a mix of such.
         data: the run's.
         split: the part that is predicted.
         ks: cut-offs.
@@ -55,16 +58,18 @@ def score(
         chosen = np.sort(random.choice(chosen, eval_users, replace=False))
     if not len(chosen):
         raise ValueError(f"nobody has an interaction in {split}")
-    users_emb, items_emb = model.embeddings()
+    if isinstance(model, Recommender) and model.has_embeddings:
+        sums_of, at_once = _by_embeddings(model), USERS_AT_ONCE
+    else:
+        sums_of, at_once = _by_blocks(model), model.block_users
     sums = None
     with tqdm(
         total=len(chosen), desc=f"scoring {split}", unit=" users", unit_scale=True, leave=False,
         disable=None if progress else True,
     ) as bar:  # fmt: skip
-        for users in np.split(chosen, range(USERS_AT_ONCE, len(chosen), USERS_AT_ONCE)):
-            part = evaluate_sums(
-                users_emb[torch.from_numpy(users).to(users_emb.device)],
-                items_emb,
+        for users in np.split(chosen, range(at_once, len(chosen), at_once)):
+            part = sums_of(
+                users,
                 truth=truth.rows(split, users),
                 seen=seen_rows(model.graph, data, split, users),
                 ks=ks,
@@ -76,6 +81,62 @@ def score(
             bar.update(len(users))
     assert sums is not None
     return sums.result()
+
+
+def _by_embeddings(model: Recommender) -> Callable[..., EvaluationSums]:
+    """What scores some users, by inner products."""
+    users_emb, items_emb = model.embeddings()
+
+    def sums_of(users: npt.NDArray[np.int64], **options: Any) -> EvaluationSums:
+        rows = users_emb[torch.from_numpy(users).to(users_emb.device)]
+        return evaluate_sums(rows, items_emb, **options)
+
+    return sums_of
+
+
+def _by_blocks(model: Recommender | ScoreMix) -> Callable[..., EvaluationSums]:
+    """The same, by blocks of scores."""
+
+    def sums_of(users: npt.NDArray[np.int64], **options: Any) -> EvaluationSums:
+        ids = torch.from_numpy(users)
+        return evaluate_score_sums(
+            lambda rows: model.score_block(ids[rows]), len(ids), model.graph.num_items,
+            block_users=model.block_users, **options,
+        )  # fmt: skip
+
+    return sums_of
+
+
+def best_items(
+    model: Recommender | ScoreMix, data: RunData, users: npt.NDArray[np.int64], k: int
+) -> tuple[Tensor, Tensor]:
+    """The k best items of each user that the user has not had in train or valid.
+
+    Args:
+        model: whose graph is that of the train part.
+        data: the run's.
+        users: numbers, sorted, each once.
+        k: items for each, at least 1.
+
+    Returns:
+        (scores [len(users), k], ids [len(users), k]), see `ltgnn.ops.topk`.
+    """
+    ids = torch.from_numpy(users)
+    rows = seen_rows(model.graph, data, "test", users)
+    indptr, indices = torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices)
+    if isinstance(model, Recommender) and model.has_embeddings:
+        queries, items = model.embeddings()
+        return topk(queries[ids.to(queries.device)], items, k, seen=(indptr, indices))
+    found = []
+    for start in range(0, len(ids), model.block_users):
+        part = ids[start : start + model.block_users]
+        bounds = indptr[start : start + len(part) + 1]
+        own = (bounds - bounds[0], indices[int(bounds[0]) : int(bounds[-1])])
+        found.append(topk_scores_(model.score_block(part), k, seen=own))
+    if not found:
+        return torch.empty(0, k), torch.empty(0, k, dtype=torch.int64)
+    scores, best = zip(*found, strict=True)
+    return torch.cat(scores), torch.cat(best)
 
 
 def seen_rows(

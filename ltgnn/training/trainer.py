@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ltgnn.models import Recommender
+from ltgnn.models import Recommender, TrainingFree
 from ltgnn.training import checkpoint
 from ltgnn.training.config import TrainConfig
 from ltgnn.training.mean_loss import MeanLoss, TrainingError
@@ -28,7 +28,7 @@ class History:
     """What happened so far; saved with each checkpoint.
 
     Attributes:
-        epochs: one record an epoch: epoch, loss, seconds, and what was evaluated.
+        epochs: one record an epoch: epoch, loss (None where nothing is trained), seconds, and what was evaluated.
         best_epoch: the epoch with the best monitored value; 0 before any.
         best_value: that value; None before any.
         stopped: early stopping has ended the run.
@@ -58,7 +58,7 @@ Evaluate = Callable[[Recommender], dict[str, dict[str, float]]]
 
 
 class Trainer:
-    """Trains one model.
+    """Trains one model, or fits one that has no training: its one epoch is the fit, without a gradient step.
 
     With a run folder, the model and the history are saved in `last/` after each `checkpoint_every` epochs, and
     the model of the best epoch in `best/`; `log.jsonl` gets one line an epoch. A run that was killed goes on from
@@ -93,14 +93,23 @@ class Trainer:
         self.progress = progress
         self.on_epoch = on_epoch
         self.history = History()
-        self.sampler = PairSampler(
-            model.graph,
-            batch_size=config.batch_size
-            or auto_batch_size(model.graph.num_edges, quadratic=model.config.loss == "softmax"),
-            negatives=model.needs_negatives,
-            sampling=config.sampling,
-            seed=config.seed,
+        self.sampler = (
+            None
+            if not model.is_trained
+            else PairSampler(
+                model.graph,
+                batch_size=config.batch_size
+                or auto_batch_size(model.graph.num_edges, quadratic=model.config.loss == "softmax"),
+                negatives=model.needs_negatives,
+                sampling=config.sampling,
+                seed=config.seed,
+            )
         )
+
+    @property
+    def epochs(self) -> int:
+        """How many there are to be: the config's, and one at most where they would not differ."""
+        return self.config.epochs if self.model.is_trained else min(1, self.config.epochs)
 
     def fit(self) -> History:
         """Train up to `config.epochs` epochs, from wherever the history stands.
@@ -108,7 +117,7 @@ class Trainer:
         Raises:
             TrainingError: the loss is not finite; the last checkpoint is left as it was.
         """
-        while self.history.last_epoch < self.config.epochs and not self.history.stopped:
+        while self.history.last_epoch < self.epochs and not self.history.stopped:
             self._run_epoch(self.history.last_epoch + 1)
         return self.history
 
@@ -139,7 +148,11 @@ class Trainer:
 
     def _run_epoch(self, epoch: int) -> None:
         start = time.perf_counter()
-        loss = self._train(epoch)
+        loss = None
+        if self.sampler is None:
+            self._fit_once()
+        else:
+            loss = self._train(self.sampler, epoch)
         release_freed()
         seconds = time.perf_counter() - start
         record: dict[str, Any] = {"epoch": epoch, "loss": loss, "seconds": seconds}
@@ -161,13 +174,20 @@ class Trainer:
         if self.run_dir is not None:
             with open(self.run_dir / "log.jsonl", "a") as log:
                 log.write(json.dumps(record) + "\n")
-        last = epoch == self.config.epochs or history.stopped
+        last = epoch == self.epochs or history.stopped
         if last or epoch % self.config.checkpoint_every == 0:
             self._save("last")
         if self.on_epoch is not None:
             self.on_epoch(record)
 
-    def _train(self, epoch: int) -> float:
+    def _fit_once(self) -> None:
+        """The epoch of a model without training; it has no loss."""
+        assert isinstance(self.model, TrainingFree)
+        self.model.fit()
+        if not all(all_finite(table) for table in self.model.state_dict().values() if table.dim()):
+            raise TrainingError("what was fitted is not finite")
+
+    def _train(self, sampler: PairSampler, epoch: int) -> float:
         factor = 1.0
         if self.config.schedule == "cosine":
             factor = 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / self.config.epochs))
@@ -183,7 +203,7 @@ class Trainer:
             bar.set_postfix_str("refreshing")
             self.model.start_epoch(epoch)
             bar.set_postfix_str("")
-            for batch in self.sampler.epoch(epoch, factor):
+            for batch in sampler.epoch(epoch, factor):
                 mean.add(self.model.training_step(batch), len(batch.users))
                 bar.update(len(batch.users))
         loss = mean.value()
@@ -196,7 +216,7 @@ class Trainer:
 
     def _is_evaluated(self, epoch: int) -> bool:
         every = self.config.eval_every
-        return epoch == self.config.epochs or (every > 0 and epoch % every == 0)
+        return epoch == self.epochs or (every > 0 and epoch % every == 0)
 
     def _save(self, kind: str) -> None:
         if self.run_dir is not None:
