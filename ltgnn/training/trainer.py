@@ -97,9 +97,11 @@ class Trainer:
             model.graph,
             batch_size=config.batch_size
             or auto_batch_size(model.graph.num_edges, quadratic=model.config.loss == "softmax"),
-            negatives=model.needs_negatives,
+            negatives=model.config.draws_per_pair,
             sampling=config.sampling,
             seed=config.seed,
+            popularity=model.config.negatives == "popularity",
+            log_q=model.config.log_q,
         )
 
     def fit(self) -> History:
