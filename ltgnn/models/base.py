@@ -180,9 +180,9 @@ class Recommender(nn.Module, ABC):
         if not c.scores_candidates or candidates is None or candidates.dim() == 1:
             return batch
         count = c.negatives_per_pair
-        if candidates.shape[1] == count:  # chosen already
+        if candidates.shape[1] != c.draws_per_pair:  # chosen already, or wrong
             return batch
-        groups = (len(candidates), count, candidates.shape[1] // count)
+        groups = (len(candidates), count, c.candidates)
         scores = candidate_scores(tables, batch.users, candidates, self.graph.num_users)
         chosen = choose_negatives(
             candidates.view(groups), scores.view(groups), kind=c.negatives, hardest=c.hardest,
@@ -196,7 +196,12 @@ class Recommender(nn.Module, ABC):
         Returns:
             (rows [T] int64, sorted; positions in rows of users [batch], items [batch] and, where there are any,
             negatives, in their shape; l2 [T], the weight of each row's L2 term).
+
+        Raises:
+            ValueError: the loss needs negatives, and the batch has none or another number of them.
         """
+        if self.needs_negatives:
+            self._check_negatives(batch)
         offset, pairs = self.graph.num_users, len(batch.users)
         parts = [batch.users, batch.items + offset]
         if batch.negatives is not None:
@@ -214,6 +219,15 @@ class Recommender(nn.Module, ABC):
         if batch.negatives is not None:
             places[2] = places[2].view(batch.negatives.shape)
         return rows, places, l2
+
+    def _check_negatives(self, batch: Batch) -> None:
+        pairs, count = len(batch.users), self.config.negatives_per_pair
+        shape = None if batch.negatives is None else tuple(batch.negatives.shape)
+        if shape != (pairs, count) and not (count == 1 and shape == (pairs,)):
+            wanted = f"[{pairs}]" if count == 1 else f"[{pairs}, {count}]"
+            raise ValueError(
+                f"{self.name}: the batch's negatives must be {wanted}, got {shape and list(shape)}"
+            )
 
     def _loss_and_grad(
         self, out: Tensor, positions: list[Tensor], batch: Batch

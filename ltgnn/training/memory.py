@@ -99,7 +99,7 @@ def estimate(
     chosen, draws = config.negatives_per_pair, config.draws_per_pair
     rows = min((2 + max(1, chosen)) * batch, nodes) * config.dim * 4 * 3 + 100 * batch
     if draws > 1:
-        rows += (160 * chosen + 64 * draws) * batch
+        rows += (100 * chosen + 64 * draws) * batch
     if config.negatives == "popularity":
         rows += 8 * edges
     if softmax:

@@ -14,6 +14,7 @@ POWER = 0.75  # of the degree: Mikolov et al., "Distributed representations of w
 _UNIT = (
     1 << 20
 )  # weights are whole numbers of this part of the weight of degree 1: their sums are exact
+_AT_ONCE = 1 << 20  # interactions that are weighed at once
 
 
 class PopularityNegatives:
@@ -44,8 +45,8 @@ class PopularityNegatives:
         owned = graph.indices[: graph.num_edges]
         # Of all users in a row; it may run over 2^63 and back, the differences within a row are right.
         self._owned_below = torch.zeros(len(owned) + 1, dtype=torch.int64, device=owned.device)
-        for begin in range(0, len(owned), 1 << 22):
-            part = weights[owned[begin : begin + (1 << 22)].long() - graph.num_users]
+        for begin in range(0, len(owned), _AT_ONCE):
+            part = weights[owned[begin : begin + _AT_ONCE].long() - graph.num_users]
             end = begin + len(part)
             torch.cumsum(part, 0, out=self._owned_below[begin + 1 : end + 1])
             self._owned_below[begin + 1 : end + 1] += self._owned_below[begin]

@@ -252,6 +252,17 @@ def test_wrong_settings_are_named(settings, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["mf", "ltgnn", "gcn", "graphsage"])
+@pytest.mark.parametrize("kind", ["uniform", "dns"])
+def test_batches_with_another_number_of_negatives_are_refused(name, kind):
+    model = create(name, random_graph(), dim=8, loss="bce", num_negatives=3, negatives=kind)
+    ids = torch.arange(5)
+    for negatives, got in ((None, "None"), (ids, "[5]"), (ids[:, None].expand(5, 7), "[5, 7]")):
+        with pytest.raises(ValueError) as caught:
+            model.training_step(Batch(ids, ids, negatives, seed=0))
+        assert f"{name}: the batch's negatives must be [5, 3], got {got}" in str(caught.value)
+
+
 def test_ultragcn_has_negatives_of_its_own():
     with pytest.raises(ValueError, match="negatives must be 'uniform' unless"):
         create("ultragcn", random_graph(), negatives="dns")
