@@ -3,59 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ltgnn.graph import BipartiteGraph, TableStorage
+from ltgnn.models.adaptive_tau import AdaptiveTau
+from ltgnn.models.initialisation import initialise
 from ltgnn.models.memory_need import MemoryNeed, TableCounts
-from ltgnn.ops import loss_and_grad
+from ltgnn.models.model_config import ModelConfig, config_from_dict
+from ltgnn.models.negatives import (
+    WeightedTables,
+    candidate_scores,
+    choose_negatives,
+    mixing_shares,
+)
+from ltgnn.ops import (
+    corrected_softmax_loss_and_grad,
+    loss_and_grad,
+    sampled_loss_and_grad,
+)
 
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Settings that all models share.
-
-    Attributes:
-        dim: width of an embedding.
-        loss: 'softmax' (in-batch softmax on cosines) or 'bpr' (one sampled negative).
-        tau: temperature of the softmax loss.
-        exponent: weight of its logarithm (1: plain; else the bilateral form).
-        allow_bf16: let that loss round its factors to bfloat16 where the machine multiplies those faster.
-        lr: Adam's learning rate.
-        l2: weight of the L2 term `l2 / 2 * |e0_r|^2 / batch` of each occurrence of a row in a batch.
-        init: 'xavier' (uniform) or 'normal' (standard deviation 0.1).
-    """
-
-    dim: int = 64
-    loss: Literal["softmax", "bpr"] = "softmax"
-    tau: float = 0.12
-    exponent: float = 0.84
-    allow_bf16: bool = True
-    lr: float = 1e-3
-    l2: float = 1e-5
-    init: Literal["xavier", "normal"] = "xavier"
-
-    losses: ClassVar[tuple[str, ...]] = (
-        "softmax",
-        "bpr",
-    )  # those that the model can be trained with
-
-    least_dim: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        self._require("dim", self.dim >= self.least_dim, f"at least {self.least_dim}")
-        self._require("loss", self.loss in self.losses, " or ".join(map(repr, self.losses)))
-        self._require("tau", self.tau > 0, "positive")
-        self._require("lr", self.lr >= 0, "not negative")
-        self._require("l2", self.l2 >= 0, "not negative")
-        self._require("init", self.init in ("xavier", "normal"), "'xavier' or 'normal'")
-
-    def _require(self, name: str, condition: bool, expected: str) -> None:
-        if not condition:
-            raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+__all__ = ["Batch", "ModelConfig", "Recommender", "TableCounts", "config_from_dict"]
 
 
 @dataclass(frozen=True)
@@ -64,9 +35,12 @@ class Batch:
 
     Attributes:
         users, items: [batch], int64: observed pairs, item numbers from 0.
-        negatives: [batch], int64, an item that the user lacks; None for losses that need none.
+        negatives: [batch], int64, an item that the user lacks, or [batch, n], several, for a config whose
+            `draws_per_pair` is n; None for losses that need none.
         seed: what the step's own sampling draws from.
         learning_rate_factor: factor of the config's learning rate, from the trainer's schedule.
+        log_q: [batch], the logarithm of the probability that a place of a batch holds the item; for configs with
+            `log_q`.
     """
 
     users: Tensor
@@ -74,6 +48,7 @@ class Batch:
     negatives: Tensor | None
     seed: int
     learning_rate_factor: float = 1.0
+    log_q: Tensor | None = None
 
 
 class Recommender(nn.Module, ABC):
@@ -117,6 +92,11 @@ class Recommender(nn.Module, ABC):
         self.storage = storage or TableStorage()
         self._add_tables(seed)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64, device=graph.device))
+        self.adaptive_tau = (
+            AdaptiveTau(graph.num_users, config.tau, config.adaptive_beta, graph.device)
+            if config.adaptive_tau
+            else None
+        )
 
     def _apply(self, fn: Any, recurse: bool = True) -> Recommender:
         """What `to`, `cuda` and their kin do to the tensors; the graph goes along to the device."""
@@ -127,7 +107,7 @@ class Recommender(nn.Module, ABC):
     def _add_tables(self, seed: int) -> None:
         """Embeddings and Adam's moments."""
         e0 = self._empty_table(self.table_dtypes(self.config)[0])
-        _initialise(e0, self.graph, self.config, seed)
+        initialise(e0, self.graph, self.config, seed)
         self.e0 = nn.Parameter(e0, requires_grad=False)
         self.register_buffer("adam_m", self._zero_table())
         self.register_buffer("adam_v", self._zero_table())
@@ -135,10 +115,12 @@ class Recommender(nn.Module, ABC):
     @property
     def needs_negatives(self) -> bool:
         """Whether batches must carry sampled negatives."""
-        return bool(self.config.loss == "bpr")
+        return bool(self.config.samples_negatives)
 
     def start_epoch(self, epoch: int) -> None:
         """Called before the first batch of each epoch (from 1)."""
+        if self.adaptive_tau is not None:
+            self.adaptive_tau.update()
 
     @abstractmethod
     def training_step(self, batch: Batch) -> Tensor:
@@ -215,63 +197,98 @@ class Recommender(nn.Module, ABC):
             dtype=dtype or self.table_dtypes(self.config)[1], device=self.graph.device,
         )  # fmt: skip
 
-    def _targets(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def _with_chosen_negatives(self, batch: Batch, tables: WeightedTables) -> Batch:
+        """The batch with negatives in place of candidates, where it has candidates.
+
+        Args:
+            batch: whose `negatives` are [batch, draws_per_pair].
+            tables: the current outputs, or what is at hand in their place, as a weighted sum.
+        """
+        c, candidates = self.config, batch.negatives
+        if not c.scores_candidates or candidates is None or candidates.dim() == 1:
+            return batch
+        count = c.negatives_per_pair
+        if candidates.shape[1] != c.draws_per_pair:  # chosen already, or wrong
+            return batch
+        groups = (len(candidates), count, c.candidates)
+        scores = candidate_scores(tables, batch.users, candidates, self.graph.num_users)
+        chosen = choose_negatives(
+            candidates.view(groups), scores.view(groups), kind=c.negatives, hardest=c.hardest,
+            rho=c.rho, seed=batch.seed,
+        )  # fmt: skip
+        return replace(batch, negatives=chosen[:, 0].contiguous() if count == 1 else chosen)
+
+    def _targets(self, batch: Batch) -> tuple[Tensor, list[Tensor], Tensor]:
         """The batch's distinct nodes.
 
         Returns:
-            (rows [T] int64, sorted; positions [3 or 2, batch] of users, items and negatives in rows;
-            l2 [T], the weight of each row's L2 term).
+            (rows [T] int64, sorted; positions in rows of users [batch], items [batch] and, where there are any,
+            negatives, in their shape; l2 [T], the weight of each row's L2 term).
+
+        Raises:
+            ValueError: the loss needs negatives, and the batch has none or another number of them.
         """
-        offset = self.graph.num_users
+        if self.needs_negatives:
+            self._check_negatives(batch)
+        offset, pairs = self.graph.num_users, len(batch.users)
         parts = [batch.users, batch.items + offset]
         if batch.negatives is not None:
-            parts.append(batch.negatives + offset)
+            parts.append(batch.negatives.flatten() + offset)
         rows, positions, counts = torch.unique(
             torch.cat(parts), return_inverse=True, return_counts=True
         )
         # Sums of bfloat16 tables are float32.
-        l2 = counts.to(torch.promote_types(self.e0.dtype, torch.float32)) * (
-            self.config.l2 / max(1, len(batch.users))
-        )
-        return rows, positions.view(len(parts), -1), l2
+        weights = counts.to(torch.promote_types(self.e0.dtype, torch.float32))
+        if batch.negatives is not None and batch.negatives.dim() == 2:
+            own = torch.bincount(positions[: 2 * pairs], minlength=len(rows)).to(weights)
+            weights = own + (weights - own) / batch.negatives.shape[1]
+        l2 = weights * (self.config.l2 / max(1, pairs))
+        places = list(positions.split([len(part) for part in parts]))
+        if batch.negatives is not None:
+            places[2] = places[2].view(batch.negatives.shape)
+        return rows, places, l2
 
-    def _loss_and_grad(self, out: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def _check_negatives(self, batch: Batch) -> None:
+        pairs, count = len(batch.users), self.config.negatives_per_pair
+        shape = None if batch.negatives is None else tuple(batch.negatives.shape)
+        if shape != (pairs, count) and not (count == 1 and shape == (pairs,)):
+            wanted = f"[{pairs}]" if count == 1 else f"[{pairs}, {count}]"
+            raise ValueError(
+                f"{self.name}: the batch's negatives must be {wanted}, got {shape and list(shape)}"
+            )
+
+    def _loss_and_grad(
+        self, out: Tensor, positions: list[Tensor], batch: Batch
+    ) -> tuple[Tensor, Tensor]:
         """The configured loss over rows `out`, and its gradient for them."""
-        negatives = positions[2] if self.needs_negatives else None
-        return loss_and_grad(
-            out, positions[0], positions[1], negatives,
-            tau=self.config.tau, exponent=self.config.exponent,
-            allow_bf16=self.config.allow_bf16,
-        )  # fmt: skip
+        c = self.config
+        users, items = positions[:2]
+        if self.needs_negatives:
+            negatives = positions[2]
+            if c.loss == "bpr" and negatives.dim() == 1 and not c.positive_mixing:
+                return loss_and_grad(out, users, items, negatives)
+            negatives = negatives.view(len(users), c.negatives_per_pair)
+            mixing = None
+            if c.positive_mixing:
+                mixing = mixing_shares(negatives.shape, c.positive_mixing, batch.seed, out.device)
+            return sampled_loss_and_grad(
+                out, users, items, negatives, loss=c.loss, margin=c.margin,
+                negative_weight=c.weight_of_negatives, mixing=mixing,
+            )  # fmt: skip
+        settings = {"tau": c.tau, "exponent": c.exponent, "allow_bf16": c.allow_bf16}
+        if not c.log_q and self.adaptive_tau is None:
+            return loss_and_grad(out, users, items, None, **settings)
+        if c.log_q and batch.log_q is None:
+            raise ValueError(f"{self.name}: log_q is on, and the batch has no log_q")
+        user_tau = None
+        if self.adaptive_tau is not None:
+            user_tau = self.adaptive_tau.user_tau[batch.users]
+            self.adaptive_tau.record(out, users, items, batch.users)
+        return corrected_softmax_loss_and_grad(
+            out, users, items, user_tau=user_tau, log_q=batch.log_q if c.log_q else None, **settings
+        )
 
     def _next_step(self, batch: Batch) -> tuple[int, float]:
         """Count this step; its number, and its learning rate."""
         self.step += 1
         return int(self.step), self.config.lr * batch.learning_rate_factor
-
-
-def _initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int) -> None:
-    """Fill the embeddings with random numbers, the same ones for every device and storage; in place."""
-    generator = torch.Generator().manual_seed(seed)
-    in_place = e0.device.type == "cpu" and e0.dtype == torch.float32
-    rows = e0 if in_place else torch.empty(e0.shape, dtype=torch.float32)
-    if config.init == "normal":
-        rows.normal_(0.0, 0.1, generator=generator)
-    else:
-        # Users and items are two tables, each with its own Xavier bound (Glorot and Bengio, 2010).
-        for part in (rows[: graph.num_users], rows[graph.num_users :]):
-            bound = (6.0 / max(1, part.shape[0] + config.dim)) ** 0.5
-            part.uniform_(-bound, bound, generator=generator)
-    if rows is not e0:
-        e0.copy_(rows)
-
-
-def config_from_dict(config_type: type[ModelConfig], values: dict[str, Any]) -> ModelConfig:
-    """A config from plain values; ValueError names settings that do not exist."""
-    known = {field.name for field in fields(config_type)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ValueError(
-            f"{config_type.__name__} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}"
-        )
-    return config_type(**values)

@@ -21,7 +21,7 @@ class CapturedStep:
     operator that is called by itself.
 
     Args:
-        model: trained in place; with BPR, without c1, c2 and faithful.
+        model: trained in place; with BPR of one unmixed negative, without c1, c2 and faithful.
         batch_size: pairs in a batch.
         seed: with the model's step counter it decides which neighbours are drawn; a batch's own seed is not used,
             since a graph holds its numbers for good.
@@ -43,7 +43,8 @@ class CapturedStep:
     def __init__(self, model: LTGNN, batch_size: int, *, seed: int) -> None:
         if not model.has_fused_step:
             raise ValueError(
-                "CapturedStep: the model must have loss 'bpr', c1 = c2 = 0 and faithful False"
+                "CapturedStep: the model must have loss 'bpr' with one negative that is not mixed, "
+                "c1 = c2 = 0 and faithful False"
             )
         if batch_size < 1:
             raise ValueError(f"CapturedStep: batch_size must be at least 1, got {batch_size}")
@@ -77,7 +78,9 @@ class CapturedStep:
                 self._steps = int(model.step)
             if self._steps % config.refresh_every == 0:
                 model.refresh()
-        loss = self._run(batch.users, batch.items, batch.negatives, lr)
+        negatives = model.choose_negatives(batch).negatives
+        assert negatives is not None
+        loss = self._run(batch.users, batch.items, negatives, lr)
         self._steps += 1
         self._version = model.step._version
         return loss

@@ -51,14 +51,15 @@ class GraphEncoder(Recommender):
 
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class: the configured loss on the encoded rows of the batch, Adam on everything."""
-        rows, positions, l2 = self._targets(batch)
         weights = self._weights()
         leaves = [self.e0.detach(), *weights.values()]
         with torch.enable_grad():
             leaves = [leaf.detach().requires_grad_() for leaf in leaves]
             out = self._encode(leaves[0], dict(zip(weights, leaves[1:], strict=True)), batch.seed)
+            batch = self._with_chosen_negatives(batch, [(1.0, out.detach())])
+            rows, positions, l2 = self._targets(batch)
             selected = out[rows]
-        loss, grad = self._loss_and_grad(selected.detach().contiguous(), positions)
+        loss, grad = self._loss_and_grad(selected.detach().contiguous(), positions, batch)
         grads = torch.autograd.grad(selected, leaves, grad, allow_unused=True)
         l2_dense = self.e0.new_zeros(self.graph.num_nodes)
         l2_dense[rows] = l2

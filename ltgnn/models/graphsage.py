@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ltgnn.models.base import Batch, ModelConfig
+from ltgnn.graph import BipartiteGraph, TableStorage
+from ltgnn.models.base import Batch, ModelConfig, TableCounts
 from ltgnn.models.graph_encoder import GraphEncoder
 from ltgnn.ops import adam_, mix_seed, propagate, sample_neighbors
 
@@ -36,12 +37,42 @@ class GraphSAGE(GraphEncoder):
     """`h' = ReLU(h W_self + mean_{j in N} h_j W_neighbors)`, no ReLU after the last layer, scaled to length 1.
 
     A training step samples a tree of neighbours below the batch and touches nothing else: O(batch fanout^layers
-    dim), exponential in the layers.
+    dim), exponential in the layers. A tree below every candidate would be too much: 'dns' and 'softmax' negatives
+    are chosen by the exact outputs as they were at the start of the epoch, at O(batch candidates dim).
     """
 
     name: ClassVar[str] = "graphsage"
     config_type: ClassVar[type[ModelConfig]] = GraphSAGEConfig
     config: GraphSAGEConfig
+    stale_outputs: Tensor | None
+
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        config: GraphSAGEConfig,
+        *,
+        seed: int = 0,
+        storage: TableStorage | None = None,
+    ) -> None:
+        super().__init__(graph, config, seed=seed, storage=storage)
+        self.register_buffer(
+            "stale_outputs", self._empty_table() if config.scores_candidates else None
+        )
+        self._keep_outputs()
+
+    @classmethod
+    def table_counts(cls, config: GraphSAGEConfig) -> TableCounts:
+        """See the base class."""
+        return TableCounts(kept=3 + config.scores_candidates)
+
+    def start_epoch(self, epoch: int) -> None:
+        """See the base class."""
+        super().start_epoch(epoch)
+        self._keep_outputs()
+
+    def _keep_outputs(self) -> None:
+        if self.stale_outputs is not None:
+            self.stale_outputs.copy_(self.node_embeddings())
 
     def _weight_shapes(self) -> dict[str, tuple[int, int]]:
         dim = self.config.dim
@@ -53,6 +84,8 @@ class GraphSAGE(GraphEncoder):
 
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class; the embeddings' Adam is lazy, on the rows of the sampled tree."""
+        if self.stale_outputs is not None:
+            batch = self._with_chosen_negatives(batch, [(1.0, self.stale_outputs)])
         rows, positions, l2 = self._targets(batch)
         levels, samples = self._tree(rows, batch.seed)
         touched = levels[-1]
@@ -68,7 +101,7 @@ class GraphSAGE(GraphEncoder):
                 own = torch.searchsorted(levels[level + 1], levels[level])
                 x = self._layer(x[own], _mean(x, samples[level]), named, layer)
             out = normalize(x, dim=1)
-        loss, grad = self._loss_and_grad(out.detach().contiguous(), positions)
+        loss, grad = self._loss_and_grad(out.detach().contiguous(), positions, batch)
         grads = torch.autograd.grad(out, leaves, grad, allow_unused=True)
         l2_touched = self.e0.new_zeros(len(touched))
         l2_touched[torch.searchsorted(touched, rows)] = l2

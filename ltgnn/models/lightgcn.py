@@ -48,8 +48,11 @@ class LightGCN(Recommender):
     @torch.no_grad()
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class."""
+        out = self._smooth(self.e0)
+        batch = self._with_chosen_negatives(batch, [(1.0, out)])
         rows, positions, l2 = self._targets(batch)
-        loss, grad = self._loss_and_grad(self._smooth(self.e0)[rows], positions)
+        loss, grad = self._loss_and_grad(out[rows], positions, batch)
+        del out
         dense = torch.zeros_like(self.e0)
         dense[rows] = grad
         l2_dense = dense.new_zeros(len(dense))

@@ -121,6 +121,7 @@ class LTGNN(Recommender):
 
     def start_epoch(self, epoch: int) -> None:
         """Refresh once an epoch, unless `refresh_every` says otherwise."""
+        super().start_epoch(epoch)
         if self.config.refresh_every == 0:
             self.refresh()
 
@@ -130,6 +131,7 @@ class LTGNN(Recommender):
         c = self.config
         if self._refresh_is_due(batch):
             self.refresh()
+        batch = self.choose_negatives(batch)
         if self.has_fused_step:
             lr = c.lr * batch.learning_rate_factor
             offset, negatives = self.graph.num_users, batch.negatives
@@ -160,6 +162,7 @@ class LTGNN(Recommender):
         """
         c = self.config
         tables = self._tables()
+        batch = self.choose_negatives(batch)
         rows, positions, l2 = self._targets(batch)
         out, h = ltgnn_forward_(
             self.graph, tables, rows, alpha=c.alpha, c0=c.c0, fanout=c.fanout, seed=batch.seed,
@@ -171,7 +174,7 @@ class LTGNN(Recommender):
             # send to other rows' E0 is left out, as everything is that leaves the target rows.
             rest = (1 - c.c0) / (1 - c.c0 - c.c1 - c.c2)
             out = (out - self.adjustment[rows] / (1 - c.c0)) * rest
-        loss, grad = self._loss_and_grad(out, positions)
+        loss, grad = self._loss_and_grad(out, positions, batch)
         step, lr = self._next_step(batch)
         ltgnn_update_(
             tables, rows, grad * rest if rest != 1.0 else grad, h, alpha=c.alpha, c0=c.c0, l2=l2,
@@ -184,7 +187,25 @@ class LTGNN(Recommender):
     @property
     def has_fused_step(self) -> bool:
         """Whether `fused_step` does what `training_step` does: with BPR and no more than the basic equations."""
-        return self.needs_negatives and self.adjustment is None and not self.config.faithful
+        c = self.config
+        plain = c.loss == "bpr" and c.negatives_per_pair == 1 and c.positive_mixing == 0
+        return plain and self.adjustment is None and not c.faithful
+
+    @torch.no_grad()
+    def choose_negatives(self, batch: Batch) -> Batch:
+        """The batch with negatives in place of candidates, where it has candidates.
+
+        They are scored by the stored outputs: Z of the fixed point as it stands; for one hop `(1 - alpha) A E0 +
+        alpha E0`, A E0 as of the last refresh. No neighbour is read: O(batch candidates dim).
+        """
+        c = self.config
+        if not c.scores_candidates:
+            return batch
+        of_e0, rest = (c.alpha if self.z is None else 0.0) - c.c0, 1.0 - c.c0 - c.c1 - c.c2
+        tables = [(1.0 - c.alpha, self.history_sum) if self.z is None else (1.0, self.z)]
+        tables += [(of_e0, self.e0)] if of_e0 else []
+        tables += [] if self.adjustment is None else [(-1.0, self.adjustment)]
+        return self._with_chosen_negatives(batch, [(part / rest, t) for part, t in tables])
 
     @torch.no_grad()
     def fused_step(

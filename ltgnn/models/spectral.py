@@ -18,8 +18,8 @@ from numpy.polynomial import chebyshev
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
-from ltgnn.ops import propagate
 from ltgnn.ops.csr import Csr
+from ltgnn.ops.propagate import propagate
 
 OVERSAMPLING = 32  # columns beyond the rank, which make its last vectors good
 POWER_STEPS = 2

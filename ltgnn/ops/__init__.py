@@ -1,6 +1,7 @@
 """Operators: tensors in, tensors out; no state. Each is in the file of its name."""
 
 from ltgnn.ops.adam import adam_
+from ltgnn.ops.corrected_softmax import corrected_softmax_loss_and_grad
 from ltgnn.ops.csr import Csr, GraphLike, SlackRows, SupportsCsr, SupportsSlackRows
 from ltgnn.ops.epoch_pairs import epoch_pairs
 from ltgnn.ops.fixed_point import push_residual_, solve_fixed_point, y_to_z, z_to_y
@@ -9,13 +10,16 @@ from ltgnn.ops.losses import bpr_loss, in_batch_softmax_loss, loss_and_grad
 from ltgnn.ops.ltgnn_bpr_step import ltgnn_bpr_step_
 from ltgnn.ops.ltgnn_step import LtgnnTables, ltgnn_forward_, ltgnn_update_
 from ltgnn.ops.negative_sample import negative_sample
+from ltgnn.ops.pair_scores import pair_scores
 from ltgnn.ops.propagate import propagate
 from ltgnn.ops.sample_aggregate import sample_aggregate, sample_neighbors
+from ltgnn.ops.sampled_losses import SAMPLED_LOSSES, sampled_loss_and_grad
 from ltgnn.ops.seeds import mix_seed
 from ltgnn.ops.topk import topk
 from ltgnn.ops.topk_scores import topk_scores_
 
 __all__ = [
+    "SAMPLED_LOSSES",
     "Csr",
     "GraphLike",
     "IncrementalResult",
@@ -25,6 +29,7 @@ __all__ = [
     "SupportsSlackRows",
     "adam_",
     "bpr_loss",
+    "corrected_softmax_loss_and_grad",
     "epoch_pairs",
     "in_batch_softmax_loss",
     "incremental_update",
@@ -34,10 +39,12 @@ __all__ = [
     "ltgnn_update_",
     "mix_seed",
     "negative_sample",
+    "pair_scores",
     "propagate",
     "push_residual_",
     "sample_aggregate",
     "sample_neighbors",
+    "sampled_loss_and_grad",
     "solve_fixed_point",
     "topk",
     "topk_scores_",

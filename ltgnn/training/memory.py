@@ -93,8 +93,14 @@ def estimate(
     if isinstance(data, DatasetInMemory):
         held = sum(size * 8 for size in data.sizes.values())
         building = _BUILDING * edges
-    # A step's rows: outputs, gradients and copies of at most three nodes a pair; or a batch x batch product.
-    rows = min(3 * batch, nodes) * config.dim * 4 * 3 + 100 * batch
+    # A step's rows: outputs, gradients and copies of at most three nodes a pair, or more with more negatives; or a
+    # batch x batch product.
+    chosen, draws = config.negatives_per_pair, config.draws_per_pair
+    rows = min((2 + max(1, chosen)) * batch, nodes) * config.dim * 4 * 3 + 100 * batch
+    if draws > 1:
+        rows += (100 * chosen + 64 * draws) * batch
+    if config.negatives == "popularity":
+        rows += 8 * edges
     if softmax:
         rows += 3 * batch * batch * 4
     rows += 24 * nodes if train.sampling == "users" else 16 * nodes

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch
 from ltgnn.ops import epoch_pairs, mix_seed, negative_sample
+from ltgnn.training.popularity import PopularityNegatives, item_log_probabilities
 
 
 def auto_batch_size(num_pairs: int, *, quadratic: bool = True) -> int:
@@ -41,10 +43,12 @@ class PairSampler:
     Args:
         graph: the training graph.
         batch_size: pairs in a batch; the last one of an epoch may have fewer.
-        negatives: draw one item for each pair that its user lacks. Users who own every item have none: their
-            pairs are left out.
+        negatives: how many items that its user lacks to draw for each pair. Users who own every item lack none:
+            their pairs are left out.
         sampling: 'interactions' or 'users', see `TrainConfig`.
         seed: of the run.
+        popularity: draw them in proportion to degree^0.75, else uniformly.
+        log_q: tell each item's log probability of being in a batch.
     """
 
     def __init__(
@@ -52,18 +56,22 @@ class PairSampler:
         graph: BipartiteGraph,
         *,
         batch_size: int,
-        negatives: bool,
+        negatives: int,
         sampling: str,
         seed: int,
+        popularity: bool = False,
+        log_q: bool = False,
     ) -> None:
         self.graph = graph
         self.batch_size = batch_size
-        self.negatives = negatives
+        self.negatives = int(negatives)
         self.sampling = sampling
         self.seed = seed
         degrees = graph.degrees[: graph.num_users]
         # Looked at once: a look at each batch would have to wait for a GPU.
         self._some_own_all = bool((degrees >= graph.num_items).any())
+        self._popularity = PopularityNegatives(graph) if popularity and negatives else None
+        self._log_q = item_log_probabilities(graph, sampling) if log_q else None
         self._rows = torch.nonzero(degrees).flatten() if sampling == "users" else None
 
     @property
@@ -90,15 +98,22 @@ class PairSampler:
         items, negatives = nodes - graph.num_users, None
         seed = mix_seed(self.seed, epoch, step)
         if self.negatives:
-            negatives = negative_sample(
-                graph.user_indptr,
-                owned,
-                users,
-                graph.num_items,
-                seed=seed,
-                first_item=graph.num_users,
-            )
+            negatives = self._draw(users, seed)
             if self._some_own_all and bool((negatives < 0).any()):
-                kept = negatives >= 0
+                kept = (negatives >= 0).view(count, self.negatives)[:, 0]
                 users, items, negatives = users[kept], items[kept], negatives[kept]
-        return Batch(users, items, negatives, seed, factor)
+        log_q = None if self._log_q is None else self._log_q[items]
+        return Batch(users, items, negatives, seed, factor, log_q)
+
+    def _draw(self, users: Tensor, seed: int) -> Tensor:
+        """[pairs], or [pairs, negatives] where there are several."""
+        graph, several = self.graph, self.negatives > 1
+        drawers = users.repeat_interleave(self.negatives) if several else users
+        if self._popularity is not None:
+            found = self._popularity.draw(drawers, seed=seed)
+        else:
+            found = negative_sample(
+                graph.user_indptr, graph.indices[: graph.num_edges], drawers, graph.num_items,
+                seed=seed, first_item=graph.num_users,
+            )  # fmt: skip
+        return found.view(len(users), self.negatives) if several else found

@@ -93,18 +93,7 @@ class Trainer:
         self.progress = progress
         self.on_epoch = on_epoch
         self.history = History()
-        self.sampler = (
-            None
-            if not model.is_trained
-            else PairSampler(
-                model.graph,
-                batch_size=config.batch_size
-                or auto_batch_size(model.graph.num_edges, quadratic=model.config.loss == "softmax"),
-                negatives=model.needs_negatives,
-                sampling=config.sampling,
-                seed=config.seed,
-            )
-        )
+        self.sampler = _sampler_of(model, config) if model.is_trained else None
 
     @property
     def epochs(self) -> int:
@@ -222,3 +211,17 @@ class Trainer:
         if self.run_dir is not None:
             meta = {"history": vars(self.history)}
             checkpoint.save(self.run_dir / kind, self.model.state_dict(), meta)
+
+
+def _sampler_of(model: Recommender, config: TrainConfig) -> PairSampler:
+    """What makes the batches that the model asks for."""
+    in_batch = model.config.loss == "softmax"
+    return PairSampler(
+        model.graph,
+        batch_size=config.batch_size or auto_batch_size(model.graph.num_edges, quadratic=in_batch),
+        negatives=model.config.draws_per_pair,
+        sampling=config.sampling,
+        seed=config.seed,
+        popularity=model.config.negatives == "popularity",
+        log_q=model.config.log_q,
+    )

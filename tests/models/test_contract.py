@@ -1,4 +1,4 @@
-"""The contract of contract.py, for every registered model and both losses."""
+"""The contract of contract.py, for every registered model and each of its losses."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_degenerate_graphs_stay_finite(shape, name, settings, loss):
         ("chebycf", {"loss": "bpr"}, "loss must be 'none', got 'bpr'"),
         ("mf", {"dim": 0}, "dim must be at least 1, got 0"),
         ("mf", {"tau": 0.0}, "tau must be positive, got 0.0"),
-        ("mf", {"loss": "hinge"}, "loss must be 'softmax' or 'bpr', got 'hinge'"),
+        ("mf", {"loss": "hinge"}, "loss must be 'softmax' or 'bpr' or 'bce' or 'ccl', got 'hinge'"),
     ],
 )
 def test_wrong_settings_are_named(name, settings, message):

@@ -141,6 +141,9 @@ def measured(wanted: dict[str, Any], folder: str = "") -> tuple[int, int]:
         (1_500_000, {"loss": "bpr", "dim": 256}),
         (400_000, {"model": "chebycf", "dim": 256}),
         (1_500_000, {"model": "chebycf", "dim": 32}),
+        (1_500_000, {"loss": "bpr", "negatives": "dns"}),
+        (1_500_000, {"loss": "bpr", "negatives": "popularity"}),
+        (1_500_000, {"loss": "ccl", "model": "mf", "num_negatives": 16}),
     ],
     ids=str,
 )
