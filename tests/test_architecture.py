@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": BASE | {"ops", "graph"},
     "evaluation": BASE | {"ops", "graph"},
     "training": BASE | {"ops", "data", "graph", "models", "evaluation"},
+    "studies": BASE | {"ops", "data", "graph", "models", "evaluation", "training"},
     "streaming": BASE | {"ops", "data", "graph", "models", "evaluation"},
     "serving": BASE | {"ops", "data", "graph", "models", "evaluation"},
 }

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn import __version__
-from ltgnn.cli import convert, doctor, evaluate, info, presets, recommend, train
+from ltgnn.cli import ablate, convert, doctor, evaluate, info, presets, recommend, train
+from ltgnn.studies import StudyError
 from ltgnn.training import CheckpointError, TrainingError
 from ltgnn.training.presets import Preset
 
@@ -19,6 +20,7 @@ COMMANDS = {
     "recommend": recommend,
     "convert": convert,
     "presets": presets,
+    "ablate": ablate,
     "info": info,
     "doctor": doctor,
 }
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = parse(words)
         COMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])
     except (
-        ValueError, TypeError, OSError, ImportError, CheckpointError, TrainingError, MemoryError,
+        ValueError, TypeError, OSError, ImportError, CheckpointError, TrainingError, MemoryError, StudyError,
     ) as error:  # fmt: skip
         if os.environ.get("LTGNN_TRACEBACK") == "1":
             raise

@@ -77,8 +77,18 @@ def run(
     return _go_on(experiment, data, protocol, run_dir, progress, read_seconds, on_epoch=on_epoch)
 
 
-def resume(run_dir: str | os.PathLike[str], *, progress: bool = False) -> dict[str, Any]:
+def resume(
+    run_dir: str | os.PathLike[str],
+    *,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
     """Take up a run that was interrupted, with its own settings and data; on the CPU to the same bits.
+
+    Args:
+        run_dir: its folder.
+        progress: show progress bars.
+        on_epoch: called with the record of each epoch that is still to do.
 
     Raises:
         FileNotFoundError: there is no run in run_dir.
@@ -89,8 +99,9 @@ def resume(run_dir: str | os.PathLike[str], *, progress: bool = False) -> dict[s
     check_memory(experiment, data)
     read_seconds = time.perf_counter() - start
     return _go_on(
-        experiment, data, experiment.protocol, run_dir, progress, read_seconds, resumed=True
-    )
+        experiment, data, experiment.protocol, run_dir, progress, read_seconds, resumed=True,
+        on_epoch=on_epoch,
+    )  # fmt: skip
 
 
 def _go_on(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from ltgnn.models import Recommender
 from ltgnn.training.experiment_settings import PROTOCOLS, Experiment
+from ltgnn.training.memory import peak_bytes
 from ltgnn.training.run_data import RunData
 from ltgnn.training.trainer import History
 
@@ -54,7 +54,7 @@ def result_record(
         "train_seconds": sum(seconds),
         "eval_seconds": sum(other.get("eval_seconds", 0.0) for other in history.epochs),
         "graph_seconds": graph_seconds,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_rss_mb": peak_bytes() / 2**20,
         "threads": torch.get_num_threads(),
         "seed": experiment.train.seed,
         "tables": experiment.tables,
