@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn import __version__
-from ltgnn.cli import ablate, convert, doctor, evaluate, info, presets, recommend, train
+from ltgnn.cli import ablate, convert, doctor, evaluate, info, presets, recommend, train, tune
 from ltgnn.studies import StudyError
 from ltgnn.training import CheckpointError, TrainingError
 from ltgnn.training.presets import Preset
@@ -21,6 +21,7 @@ COMMANDS = {
     "convert": convert,
     "presets": presets,
     "ablate": ablate,
+    "tune": tune,
     "info": info,
     "doctor": doctor,
 }

@@ -37,16 +37,22 @@ def arguments_of(base: dict[str, Any], overrides: dict[str, Any]) -> Namespace:
 
     Args:
         base: by the keys of `ltgnn train --print_config`.
-        overrides: laid over it; dots in the keys lead into groups. A preset in either comes below both.
+        overrides: laid over it; dots in the keys lead into groups. A preset lies below the other settings that it
+            is named with: one of the base below the base, one of the overrides between both.
 
     Raises:
         ValueError: a key does not exist, or its value is wrong.
     """
-    values = merge(nest(base), nest(overrides))
+    below, over = nest(base), nest(overrides)
+    values = merge(below, over)
     try:
         args = _parse(train.build_parser(), values)
         preset = train.preset_of(args)
-        return args if preset is None else _parse(train.build_parser(preset), values)
+        if preset is None:
+            return args
+        if "preset" in over:
+            values = merge(merge(below, nest(preset.flags())), over)
+        return _parse(train.build_parser(preset), values)
     except ArgumentError as error:
         raise ValueError(str(error)) from error
 

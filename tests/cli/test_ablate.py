@@ -185,7 +185,9 @@ def test_a_base_from_print_config_with_a_preset(tmp_path, capsys):
     make = maker(config.base)
     assert make({}) == maker({})({})
     assert make({"ltgnn.alpha": 0.3}).settings["alpha"] == 0.3
-    # A preset lies below what the base says; over defaults it counts.
-    assert maker({})({"preset": "authors"}).settings["alpha"] == 0.45
-    assert maker({"ltgnn": {"alpha": 0.2}})({"preset": "authors"}).settings["alpha"] == 0.2
+    # A preset lies below what it is named with: that of a cell over the base, that of the base below it.
+    cell = make({"preset": "authors", "epochs": 7})
+    assert (cell.settings["alpha"], cell.train.sampling, cell.train.epochs) == (0.45, "users", 7)
+    assert maker({"preset": "authors", "ltgnn.alpha": 0.2})({}).settings["alpha"] == 0.2
     assert maker({"preset": "authors"})({"ltgnn.alpha": 0.1}).settings["alpha"] == 0.1
+    assert maker({"preset": "authors"})({"preset": None}).settings["alpha"] == 0.55

@@ -36,10 +36,7 @@ def study_run(root: Path, experiment: Experiment, name: str = "cell") -> StudyRu
 
 def pretend_finished(run: StudyRun, records: list[dict[str, Any]], **result: Any) -> None:
     """Write the folder of a finished run with these epochs and this result."""
-    run.folder.mkdir(parents=True)
-    config = asdict(run.experiment)
-    (run.folder / "config.json").write_text(json.dumps(config))
-    (run.folder / "log.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    pretend_interrupted(run, records)
     seconds = [record["seconds"] for record in records]
     values = {
         "protocol": run.experiment.protocol, "dataset": "made-up", "num_users": 3, "num_items": 4,
@@ -47,6 +44,13 @@ def pretend_finished(run: StudyRun, records: list[dict[str, Any]], **result: Any
         "seconds_per_epoch": sum(seconds) / len(seconds), "train_seconds": sum(seconds), **result,
     }  # fmt: skip
     (run.folder / "result.json").write_text(json.dumps(values))
+
+
+def pretend_interrupted(run: StudyRun, records: list[dict[str, Any]]) -> None:
+    """Write the folder of a run that has these epochs behind it."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "config.json").write_text(json.dumps(asdict(run.experiment)))
+    (run.folder / "log.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
 def epoch(number: int, seconds: float, recall: float | None = None) -> dict[str, Any]:
