@@ -37,7 +37,7 @@ def markdown(table: dict[str, Any]) -> str:
         for protocol in protocols:
             figures = by_protocol.get(protocol, {"metrics": {}})
             cells += [with_spread(figures["metrics"].get(name), 4) for name in metrics]
-        cells.append(with_spread(timed and timed["seconds_per_epoch"], 1))
+        cells.append(seconds(timed and timed["seconds_per_epoch"]))
         cells += [_seconds_to(timed, f"{level:g}") for level in table["levels"]]
         cells.append(f"{timed['peak_mb']['mean'] * 2**20 / 1e9:.2f} GB" if timed else NONE)
         lines.append(cells)
@@ -116,12 +116,27 @@ def with_spread(spread: dict[str, Any] | None, digits: int) -> str:
     return mean if spread["std"] is None else f"{mean} ± {figure(spread['std'], digits)}"
 
 
+def seconds(spread: dict[str, Any] | None) -> str:
+    """The same of seconds: two decimals below ten, else one.
+
+    Example:
+        >>> from ltgnn.studies.tables import seconds
+        >>> seconds({"mean": 0.246, "std": 0.01}), seconds({"mean": 92.04, "std": None})
+        ('0.25 ± 0.01', '92.0')
+    """
+    if spread is None:
+        return NONE
+    digits = 2 if spread["mean"] < 10 else 1
+    mean = f"{spread['mean']:.{digits}f}"
+    return mean if spread["std"] is None else f"{mean} ± {spread['std']:.{digits}f}"
+
+
 def _seconds_to(figures: dict[str, Any] | None, level: str) -> str:
     if figures is None or not figures["seconds_to"][level]["reached"]:
         return NONE
     found, runs = figures["seconds_to"][level], figures["runs"]
     part = f" ({found['reached']} of {runs})" if found["reached"] < runs else ""
-    return with_spread(found["seconds"], 1) + part
+    return seconds(found["seconds"]) + part
 
 
 def _failed(by_protocol: dict[str, Any]) -> str:

@@ -114,8 +114,8 @@ def test_markdown_by_hand(study):
         "|  | Recall@20, best on test | Recall@20, chosen on validation | s/epoch | s to Recall@20 .120 "
         "| peak memory |",
         "| --- | --- | --- | --- | --- | --- |",
-        "| a | .1200 ± .0283 | .0850 ± .0071 | 2.8 ± 0.4 | 5.0 (1 of 2) | 0.21 GB |",
-        "| b (3 of 4 runs failed) | .2000 | – | 1.0 | 1.0 | 0.10 GB |",
+        "| a | .1200 ± .0283 | .0850 ± .0071 | 2.75 ± 0.35 | 5.00 (1 of 2) | 0.21 GB |",
+        "| b (3 of 4 runs failed) | .2000 | – | 1.00 | 1.00 | 0.10 GB |",
     ]
     text = notes(found)
     assert "mean ± standard deviation of 2 seeds" in text and "held out of train" in text
