@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,10 @@ def run_in_process(
             child.kill()
             child.wait()
             for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    pipe.close()
+                # An order that the child did not live to read is still in the buffer.
+                with suppress(BrokenPipeError):
+                    if pipe is not None:
+                        pipe.close()
     details = _last_lines(errors)
     errors.unlink()
     if stopped or done:
@@ -91,11 +94,9 @@ def _attend(
         "folder": str(run.folder), "resume": resume, "threads": threads,
         "experiment": asdict(run.experiment),
     }  # fmt: skip
-    try:
+    with suppress(BrokenPipeError):  # it ended before it could read: its exit status says why
         child.stdin.write(json.dumps(order) + "\n")
         child.stdin.flush()
-    except BrokenPipeError:  # it ended before it could read: its exit status says why
-        pass
     error, done = None, False
     for line in child.stdout:
         try:

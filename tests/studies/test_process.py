@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from studies.study_tools import small_experiment, study_run, without_times
 
+from ltgnn.studies import process
 from ltgnn.studies.ablation import RunOutcome, locked, run_all
 from ltgnn.studies.process import run_in_process
 from ltgnn.training.experiment import run as run_here
@@ -81,6 +82,19 @@ def test_a_failing_run_is_told_and_the_next_one_runs(tmp_path):
     assert "Traceback" in outcomes[0].details and "TrainingError" in outcomes[0].details
     assert outcomes[1] == RunOutcome(runs[1], None, "")
     assert not (tmp_path / "stderr.txt").exists()
+
+
+@pytest.mark.parametrize(("ending", "error"), [
+    ("sys.exit(3)", "the process ended with status 3"),
+    ("os.kill(os.getpid(), 15)", "the process was ended by SIGTERM"),
+    ("sys.exit(0)", "the process ended with status 0"),
+])  # fmt: skip
+def test_a_process_that_cannot_start_is_told(tmp_path, monkeypatch, ending, error):
+    monkeypatch.setattr(
+        process, "CHILD", f"import os, sys; print('why', file=sys.stderr, flush=True); {ending}"
+    )
+    outcome = run_in_process(study_run(tmp_path, small_experiment()))
+    assert (outcome.error, outcome.details, outcome.stopped) == (error, "why", False)
 
 
 def test_damaged_checkpoints_start_anew(tmp_path):
