@@ -3,8 +3,9 @@
     python -m benchmarks.bench_epoch --data gowalla --epochs 20 --json FILE
     python -m benchmarks.bench_epoch --data gowalla --preset authors --epochs 100 --eval_every 10 --json FILE
 
-`--preset authors` is LTGNN as its authors ran it: BPR, the deep fixed point with stored gradients, user-balanced
-triples. Settings after `--` are the model's: `-- alpha=0.5 fanout=8`.
+`--preset` takes the names that `ltgnn presets` lists; flags override it. `authors` is LTGNN as its authors ran it:
+BPR, the deep fixed point with stored gradients, user-balanced triples. Settings after `--` are the model's:
+`-- alpha=0.5 fanout=8`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,7 @@ import torch
 from benchmarks import graphs, harness
 from ltgnn.training import TrainConfig
 from ltgnn.training.experiment import Experiment, run
-
-# Zhang et al., WWW 2024, and the settings in the authors' code, alike for all their data sets.
-AUTHORS: dict[str, Any] = {
-    "loss": "bpr", "depth": "fixed_point", "gradient_memory": True, "self_loops": True,
-    "alpha": 0.45, "c0": 0.2, "fanout": 15, "refresh_residual": 0.0, "lr": 1.5e-3, "l2": 2e-4, "init": "normal",
-}  # fmt: skip
+from ltgnn.training.presets import Preset, find_preset
 
 
 def main() -> None:
@@ -33,34 +29,29 @@ def main() -> None:
         "--data", default="synthetic", help="a folder under LTGNN_DATA, or synthetic"
     )
     parser.add_argument("--model", default="ltgnn")
-    parser.add_argument("--preset", choices=["default", "authors"], default="default")
-    parser.add_argument("--epochs", type=int, default=TrainConfig.epochs)
-    parser.add_argument("--eval_every", type=int, default=1)
-    parser.add_argument("--schedule", default=TrainConfig.schedule)
-    parser.add_argument("--batch_size", type=int, default=TrainConfig.batch_size)
+    parser.add_argument("--preset", help="a name that `ltgnn presets` lists for the model")
+    for name, kind in (("epochs", int), ("eval_every", int), ("schedule", str), ("batch_size", int),
+                       ("seed", int)):  # fmt: skip
+        parser.add_argument(f"--{name}", type=kind, help="none: the preset's, or the default")
     parser.add_argument("--protocol", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--run", help="run folder, to keep the model")
     parser.add_argument("--json")
     parser.add_argument("settings", nargs="*", type=graphs.parse_setting)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    authors = args.preset == "authors"
+    preset = find_preset(args.model, args.preset) if args.preset else Preset(args.model, "", "")
+    given = {name: getattr(args, name)
+             for name in ("epochs", "eval_every", "schedule", "batch_size", "seed")}  # fmt: skip
     experiment = Experiment(
         data=None if args.data == "synthetic" else str(graphs.real_path(args.data)),
         model=args.model,
-        settings={**(AUTHORS if authors else {}), **dict(args.settings)},
-        train=TrainConfig(
-            epochs=args.epochs,
-            batch_size=2048 if authors else args.batch_size,
-            eval_every=args.eval_every,
-            schedule=args.schedule,
-            seed=args.seed,
-            sampling="users" if authors else "interactions",
-        ),
+        settings={**preset.settings, **dict(args.settings)},
+        train=TrainConfig(**{
+            **preset.train, **{name: value for name, value in given.items() if value is not None}
+        }),
         protocol=args.protocol,
-    )
+    )  # fmt: skip
     curve: list[dict[str, Any]] = []
     result = run(experiment, args.run, progress=True, on_epoch=lambda r: show(r, curve))
     print(json.dumps({k: v for k, v in result.items() if k != "settings"}, indent=2))

@@ -43,7 +43,12 @@ def console_lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("readme")
+    """A folder with the files that the README shows, named by their first lines."""
+    path = tmp_path_factory.mktemp("readme")
+    for block in blocks("yaml"):
+        name = block.splitlines()[0].removeprefix("# ")
+        (path / name).write_text(block)
+    return path
 
 
 @pytest.mark.parametrize("line", console_lines())
@@ -53,4 +58,12 @@ def test_commands_run(line, folder, monkeypatch):
     arguments = shlex.split(line, comments=True)[1:]
     if arguments[0] == "train" and "--resume" not in arguments and "--epochs" not in arguments:
         arguments += ["--epochs", "2"]  # the whole default run is the first block's business
+    if arguments[0] == "ablate":
+        arguments += [
+            "--dry_run",
+            "true",
+        ]  # reads and checks the study; cli/test_ablate.py runs some
+    if arguments[0] == "tune":
+        pytest.importorskip("optuna", reason="optuna is not installed")
+        arguments += ["--trials", "1"]
     assert main(arguments) == 0

@@ -17,13 +17,18 @@ from ltgnn.training import TrainConfig
 from ltgnn.training import experiment as experiments
 from ltgnn.training.experiment import Experiment, open_run
 from ltgnn.training.memory import available_bytes, estimate
+from ltgnn.training.presets import Preset, find_preset, list_presets
 from ltgnn.training.run_dir import write_json
 
 HELP = "train a model on files or on the built-in data, evaluate it, save it"
 
 
-def build_parser() -> ArgumentParser:
-    """Flags of the command; each model's settings are in a group of the model's name."""
+def build_parser(preset: Preset | None = None) -> ArgumentParser:
+    """Flags of the command; each model's settings are in a group of the model's name.
+
+    Args:
+        preset: its values become the defaults, so that flags and config files override it.
+    """
     parser = ArgumentParser(description=HELP)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these")
     parser.add_argument(
@@ -33,6 +38,9 @@ def build_parser() -> ArgumentParser:
         help="file, folder or block store (read block by block); none: built-in",
     )
     parser.add_argument("--model", choices=sorted(MODELS), default="ltgnn")
+    parser.add_argument("--preset", type=str | None, default=None, metavar="NAME",
+                        help=f"named settings of the model, which other flags override ({list_presets()}); "
+                        "`ltgnn presets` says what is in them")  # fmt: skip
     parser.add_argument(
         "--out", type=str | None, default=None, help="run folder; none: under runs/"
     )
@@ -55,7 +63,14 @@ def build_parser() -> ArgumentParser:
     parser.add_function_arguments(synthetic, "synthetic")
     for name, model in MODELS.items():
         parser.add_class_arguments(model.config_type, name)
+    if preset is not None:
+        parser.set_defaults(preset.flags())
     return parser
+
+
+def preset_of(args: Namespace) -> Preset | None:
+    """The preset that is asked for; ValueError where the model has none of that name."""
+    return None if args.preset is None else find_preset(args.model, args.preset)
 
 
 def run_folder(args: Namespace) -> Path:

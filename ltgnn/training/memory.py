@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,17 @@ def available_bytes() -> int:
     ]
     free += _control_groups()
     return min(free, default=1 << 62)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held at once.
+
+    Not `ru_maxrss` where there is another way: on Linux that starts from what the parent held at the fork.
+    """
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def release_freed() -> None:

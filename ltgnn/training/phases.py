@@ -1,0 +1,88 @@
+"""What a run goes through before it trains: its data, its model, and whether there is memory for both."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ltgnn.data import Dataset, has_given_split, hold_out, is_store, load
+from ltgnn.graph import MappedStorage, TableStorage
+from ltgnn.models import MODELS, Recommender, create
+from ltgnn.models.base import config_from_dict
+from ltgnn.training.experiment_settings import Experiment
+from ltgnn.training.memory import require_memory
+from ltgnn.training.run_data import DatasetInMemory, DatasetInStore, RunData, load_run_data
+from ltgnn.training.run_dir import read_json
+
+
+def open_run(run_dir: str | os.PathLike[str]) -> tuple[Experiment, RunData]:
+    """The settings and the data of a run."""
+    folder = Path(run_dir)
+    if not (folder / "config.json").exists():
+        raise FileNotFoundError(f"{folder} holds no run (config.json is missing)")
+    return Experiment.from_dict(read_json(folder / "config.json")), load_run_data(folder)
+
+
+def open_data(experiment: Experiment) -> tuple[RunData, str]:
+    """The data, with the split that the protocol needs, and the protocol that 'auto' comes to."""
+    path, options, asked = experiment.data, experiment.data_options, experiment.protocol
+    if path is not None and path != "synthetic" and is_store(path):
+        store = DatasetInStore(path)
+        if _serves_as_it_is(store, options, asked):
+            if asked == "auto":
+                given = store.store.split == "given" and "test" in store.sizes
+                asked = "validation" if store.has_validation else "test" if given else "last"
+            return store, asked
+    dataset = load(path, **options)
+    if asked == "auto":
+        split = options.get("split", "auto")
+        given = path is not None and dataset.test is not None and split in ("auto", "given")
+        given = given and dataset.valid is None and has_given_split(str(path))
+        asked = "test" if given else "validation"
+    if asked == "validation" and dataset.valid is None:
+        train, valid = hold_out(dataset.train, experiment.valid_fraction, experiment.train.seed)
+        dataset = Dataset(dataset.name, train, valid, dataset.test)
+    return DatasetInMemory(dataset), asked
+
+
+def _serves_as_it_is(store: DatasetInStore, options: dict[str, Any], protocol: str) -> bool:
+    """Whether the parts of a store are the split that is asked for."""
+    if protocol == "validation" and not store.has_validation:
+        return False
+    if options.get("valid_fraction", 0.0) or options.get("format", "auto") != "auto":
+        return False
+    if any(options.get(name) is not None for name in ("columns", "delimiter", "max_bytes")):
+        return False
+    split, is_split = options.get("split", "auto"), len(store.sizes) > 1
+    return split in ("auto", "given") if is_split else split == "none"
+
+
+def build_model(
+    experiment: Experiment,
+    data: RunData,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Recommender:
+    """The run's model, before training, over the graph of the training interactions.
+
+    Args:
+        experiment: names the model, its settings and where its tables live.
+        data: the run's.
+        folder: for tables that are mapped; None: where temporary files go.
+        progress: show a progress bar.
+    """
+    storage = MappedStorage(folder) if experiment.tables == "mmap" else TableStorage()
+    graph = data.build_graph(storage, progress=progress)
+    seed = experiment.train.seed
+    return create(experiment.model, graph, seed=seed, storage=storage, **experiment.settings)
+
+
+def check_memory(experiment: Experiment, data: RunData) -> None:
+    """Raise MemoryError where the run is going to need more memory than there is; see `training.memory`."""
+    config = config_from_dict(MODELS[experiment.model].config_type, experiment.settings)
+    require_memory(
+        data, MODELS[experiment.model], config, experiment.train, tables=experiment.tables,
+        eval_users=experiment.eval_users, limit=experiment.memory,
+    )  # fmt: skip

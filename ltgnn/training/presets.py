@@ -1,0 +1,136 @@
+"""Named settings of models, as papers and their authors' code give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One set of settings; what it does not name keeps its default.
+
+    Attributes:
+        model: a name in `MODELS`.
+        name: usually of the data set that the settings were chosen for.
+        source: who gives them.
+        settings: of the model.
+        train: fields of `TrainConfig`.
+        departs: what the source does and this model does not; empty: nothing.
+    """
+
+    model: str
+    name: str
+    source: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    departs: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("settings", "train"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def flags(self) -> dict[str, Any]:
+        """The settings by the names of `ltgnn train`'s flags."""
+        own = {f"{self.model}.{name}": value for name, value in self.settings.items()}
+        return {**self.train, **own}
+
+
+_LIGHTGCN = {"dim": 64, "layers": 3, "loss": "bpr", "lr": 1e-3, "l2": 1e-4, "init": "xavier"}
+_NGCF = {"dim": 64, "layers": 3, "message_dropout": 0.1, "loss": "bpr", "l2": 1e-5}
+_NGCF_DEPARTS = "node dropout, and L2 of the propagated rows: here it is of the embeddings"
+_ULTRAGCN = {"dim": 64, "neighbors": 10, "l2": 1e-4, "init": "normal"}
+_ULTRAGCN_DEPARTS = (
+    "embeddings start with a standard deviation of 1e-4: here 0.1; a batch shares its negatives"
+)
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "ltgnn", "gowalla", "this project's trials on Gowalla, scored on its test split",
+        {"dim": 64, "depth": "one_hop", "loss": "softmax", "tau": 0.12, "exponent": 0.84, "alpha": 0.55,
+         "fanout": 4, "refresh_every": 0, "refresh_residual": 0.1, "lr": 1e-3, "l2": 1e-5, "init": "xavier"},
+        {"epochs": 16, "batch_size": 2048, "sampling": "interactions", "schedule": "constant"},
+    ),
+    Preset(
+        "ltgnn", "authors", "Zhang et al., WWW 2024, arXiv 2402.13973, and their code, alike for all data",
+        {"dim": 64, "depth": "fixed_point", "gradient_memory": True, "self_loops": True, "loss": "bpr",
+         "alpha": 0.45, "c0": 0.2, "fanout": 15, "refresh_every": 0, "refresh_residual": 0.0, "lr": 1.5e-3,
+         "l2": 2e-4, "init": "normal", "inference": "sweeps", "sweeps": 3},
+        {"epochs": 1000, "batch_size": 2048, "sampling": "users"},
+        "the optimiser also moves sampled neighbours, and stored gradients are scaled: set faithful for that",
+    ),
+    Preset(
+        "lightgcn", "gowalla", "He et al., SIGIR 2020, arXiv 2002.02126; README of kuandeng/LightGCN",
+        _LIGHTGCN, {"epochs": 1000, "batch_size": 2048},
+    ),
+    Preset(
+        "lightgcn", "yelp2018", "He et al., SIGIR 2020, arXiv 2002.02126; README of kuandeng/LightGCN",
+        _LIGHTGCN, {"epochs": 1000, "batch_size": 2048},
+    ),
+    Preset(
+        "lightgcn", "amazon-book", "He et al., SIGIR 2020, arXiv 2002.02126; README of kuandeng/LightGCN",
+        _LIGHTGCN, {"epochs": 200, "batch_size": 1024},
+    ),
+    Preset(
+        "lightgcn", "gowalla-bsl", "the bilateral softmax loss (BSL) on one layer: its authors' log on Gowalla",
+        {"dim": 64, "layers": 1, "loss": "softmax", "tau": 0.12, "exponent": 0.84, "lr": 1e-3, "l2": 1e-5,
+         "init": "xavier"},
+        {"batch_size": 2048},
+    ),
+    Preset(
+        "ngcf", "gowalla", "Wang et al., SIGIR 2019, arXiv 1905.08108; README of their code",
+        {**_NGCF, "lr": 1e-4}, {"epochs": 400, "batch_size": 1024}, _NGCF_DEPARTS,
+    ),
+    Preset(
+        "ngcf", "amazon-book", "Wang et al., SIGIR 2019, arXiv 1905.08108; README of their code",
+        {**_NGCF, "lr": 5e-4}, {"epochs": 200, "batch_size": 1024}, _NGCF_DEPARTS,
+    ),
+    Preset(
+        "ultragcn", "gowalla", "Mao et al., CIKM 2021, arXiv 2110.15114; the configuration in their code",
+        {**_ULTRAGCN, "lr": 1e-4, "num_negatives": 1500, "negative_weight": 300.0, "w1": 1e-6, "w2": 1.0,
+         "w3": 1e-6, "w4": 1.0, "neighbor_weight": 5e-4},
+        {"epochs": 2000, "batch_size": 512, "patience": 150}, _ULTRAGCN_DEPARTS,
+    ),
+    Preset(
+        "ultragcn", "yelp2018", "Mao et al., CIKM 2021, arXiv 2110.15114; the configuration in their code",
+        {**_ULTRAGCN, "lr": 1e-3, "num_negatives": 800, "negative_weight": 300.0, "w1": 1e-8, "w2": 1.0,
+         "w3": 1e-8, "w4": 1.0, "neighbor_weight": 5e-4},
+        {"epochs": 2000, "batch_size": 1024, "patience": 15}, _ULTRAGCN_DEPARTS,
+    ),
+    Preset(
+        "ultragcn", "amazon-book", "Mao et al., CIKM 2021, arXiv 2110.15114; the configuration in their code",
+        {**_ULTRAGCN, "lr": 1e-3, "num_negatives": 500, "negative_weight": 500.0, "w1": 1e-8, "w2": 1.0,
+         "w3": 1.0, "w4": 1e-8, "neighbor_weight": 2.75},
+        {"epochs": 2000, "batch_size": 1024, "patience": 15}, _ULTRAGCN_DEPARTS,
+    ),
+)  # fmt: skip
+
+
+def presets_of(model: str) -> dict[str, Preset]:
+    """The presets of a model by name, in the order of the list."""
+    return {preset.name: preset for preset in PRESETS if preset.model == model}
+
+
+def find_preset(model: str, name: str) -> Preset:
+    """A preset by model and name.
+
+    Raises:
+        ValueError: the model has no such preset; says which there are.
+
+    Example:
+        >>> from ltgnn.training.presets import find_preset
+        >>> find_preset("ltgnn", "authors").settings["alpha"]
+        0.45
+    """
+    found = presets_of(model).get(name)
+    if found is None:
+        raise ValueError(f"model {model} has no preset {name!r}; there are {list_presets()}")
+    return found
+
+
+def list_presets() -> str:
+    """All names, by model, in one line."""
+    models = dict.fromkeys(preset.model for preset in PRESETS)
+    return "; ".join(f"{model}: {', '.join(presets_of(model))}" for model in models)
