@@ -37,8 +37,11 @@ def candidate_scores(
         >>> candidate_scores([(0.5, table)], torch.tensor([0]), torch.tensor([[1, 0]]), num_users=1)
         tensor([[1.5000, 0.5000]])
     """
-    parts = [weight * table[users].float() for weight, table in tables]
-    queries = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+    queries = _weighted_sum([(weight, table[users]) for weight, table in tables])
+    if len(tables) > 1 and candidates.numel() >= len(tables[0][1]) - num_users:
+        # More candidates than items: summing up all items reads less than gathering from each table.
+        items = _weighted_sum([(weight, table[num_users:]) for weight, table in tables])
+        return pair_scores(queries, items, candidates.contiguous())
     scores = torch.zeros(candidates.shape, device=candidates.device)
     for weight, table in tables:
         if table.dtype == torch.float32:
@@ -48,6 +51,14 @@ def candidate_scores(
             found = pair_scores(queries, table[distinct + num_users].float(), place.contiguous())
         scores = scores + weight * found
     return scores
+
+
+def _weighted_sum(parts: WeightedTables) -> Tensor:
+    weight, table = parts[0]
+    total = weight * table.float()
+    for weight, table in parts[1:]:
+        total += weight * table.float()  # in two roundings, at every place of the vector
+    return total
 
 
 def choose_negatives(

@@ -42,7 +42,8 @@ def corrected_softmax_loss_and_grad(
         tau: temperature of the positives, and of all where user_tau is None; positive.
         user_tau: [batch], positive, the temperature of the negatives of each pair.
         log_q: [batch], the logarithm of each item's probability; finite.
-        exponent, allow_bf16: as for `in_batch_softmax_loss`.
+        exponent, allow_bf16: as for `in_batch_softmax_loss`; bfloat16 rounds corrected logits, as at temperature
+            `1 / (1 / min tau_b + spread of q / 2)`.
 
     Returns:
         (loss, scalar float64; dL/dx [num_rows, dim]).

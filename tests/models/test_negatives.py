@@ -219,11 +219,12 @@ def test_dns_draws_evenly_from_the_hardest():
 def test_candidate_scores_are_inner_products_of_the_weighted_sum():
     random = torch.Generator().manual_seed(0)
     one, other = torch.randn(2, 20, 7, generator=random).unbind()
-    users, candidates = torch.arange(6), torch.randint(12, (6, 9), generator=random)
-    got = candidate_scores([(0.4, one), (-1.5, other)], users, candidates, num_users=8)
     table = (0.4 * one - 1.5 * other).double()
-    want = (table[:6, None] * table[candidates + 8]).sum(2)
-    torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-5)
+    for count in (1, 9):  # fewer candidates than items, and more
+        users, candidates = torch.arange(6), torch.randint(12, (6, count), generator=random)
+        got = candidate_scores([(0.4, one), (-1.5, other)], users, candidates, num_users=8)
+        want = (table[:6, None] * table[candidates + 8]).sum(2)
+        torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

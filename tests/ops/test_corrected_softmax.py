@@ -81,6 +81,23 @@ def test_without_corrections_it_is_the_native_loss_to_the_bit(allow_bf16: bool) 
     assert all(torch.equal(one, other) for one, other in zip(got, want, strict=True))
 
 
+@pytest.mark.parametrize("batch", [2, 97, 400])
+@pytest.mark.parametrize("with_tau", [False, True])
+def test_bfloat16_factors_round_as_at_the_lowest_temperature(batch: int, with_tau: bool) -> None:
+    x, users, items, user_tau, log_q = problem(batch, rows=700, dim=64)
+    log_q = log_q / 2
+    settings = {"tau": 0.12, "user_tau": user_tau if with_tau else None, "log_q": log_q}
+    want, want_grad = corrected_softmax_loss_and_grad(x, users, items, **settings)
+    got, grad = corrected_softmax_loss_and_grad(
+        x.float(), users, items, allow_bf16=True, **settings
+    )
+    lowest = float(user_tau.min()) if with_tau else 0.12
+    slope = 1 / lowest + float(log_q.max() - log_q.min()) / 2
+    assert got.item() == pytest.approx(want.item(), abs=2**-9 * slope)
+    error = (grad.double() - want_grad).norm() / want_grad.norm()
+    assert error < 2**-8 * slope
+
+
 @given(st.floats(0.01, 3), st.floats(-20, 0))
 def test_equal_temperatures_and_probabilities_change_nothing(tau: float, log_q: float) -> None:
     x, users, items, *_ = problem(20)
