@@ -35,7 +35,7 @@ class ModelConfig:
         positive_mixing: mix each negative with its positive, whose share is drawn uniformly up to this (MixGCF: 1;
             for 'bpr' and 'ccl': in 'bce' what is mixed in pulls the positive down).
         negative_weight: weight of the mean over the negatives in 'bce' and 'ccl'; 0: num_negatives in 'bce', where
-            each then counts as much as the positive, and 10 in 'ccl'.
+            each then counts as much as the positive, and 2 in 'ccl'.
         margin: of 'ccl': the cosine up to which a negative is left alone.
         lr: Adam's learning rate.
         l2: weight of the L2 term `l2 / 2 * |e0_r|^2 / batch` of each occurrence of a row in a batch; all negatives
@@ -58,7 +58,7 @@ class ModelConfig:
     rho: float = 1.0
     positive_mixing: float = 0.0
     negative_weight: float = 0.0
-    margin: float = 0.9
+    margin: float = 0.4
     lr: float = 1e-3
     l2: float = 1e-5
     init: Literal["xavier", "normal"] = "xavier"
@@ -132,7 +132,7 @@ class ModelConfig:
     @property
     def weight_of_negatives(self) -> float:
         """`negative_weight`, or what 0 stands for."""
-        default = 10.0 if self.loss == "ccl" else float(self.negatives_per_pair)
+        default = 2.0 if self.loss == "ccl" else float(self.negatives_per_pair)
         return self.negative_weight or default
 
 
