@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 
 import pytest
 import torch
 
 from ltgnn.graph import MappedStorage, TableStorage
+from ltgnn.graph.storage import HUGE_PAGE, LEAST_BYTES
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int32, torch.int64])
@@ -50,3 +52,25 @@ def test_every_byte_of_a_table_is_allocated(tmp_path, monkeypatch):
 def test_there_must_be_a_folder(tmp_path):
     with pytest.raises(NotADirectoryError, match="is no folder"):
         MappedStorage(tmp_path / "none")
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no huge pages on this system")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
+def test_large_tables_begin_on_a_huge_page_and_go_when_they_are_dropped(dtype):
+    bytes_before = _mapped_bytes()
+    storage = TableStorage()
+    table = storage.zeros(LEAST_BYTES // dtype.itemsize // 4, 4, dtype=dtype)
+    assert table.data_ptr() % HUGE_PAGE == 0 and table.is_contiguous() and table.dtype == dtype
+    assert not table.any()
+    view = table[1:].fill_(3)
+    del table
+    assert (view == 3).all()  # the memory lives as long as anything looks at it
+    assert _mapped_bytes() >= bytes_before + LEAST_BYTES
+    del view
+    assert _mapped_bytes() < bytes_before + LEAST_BYTES
+    assert storage.empty(3, 0).shape == (3, 0)
+
+
+def _mapped_bytes() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
