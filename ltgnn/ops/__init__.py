@@ -7,6 +7,7 @@ from ltgnn.ops.epoch_pairs import epoch_pairs
 from ltgnn.ops.fixed_point import push_residual_, solve_fixed_point, y_to_z, z_to_y
 from ltgnn.ops.importance_starts import importance_starts
 from ltgnn.ops.incremental_update import IncrementalResult, incremental_update
+from ltgnn.ops.labor_sample import LayerSample, labor_sample
 from ltgnn.ops.losses import bpr_loss, in_batch_softmax_loss, loss_and_grad
 from ltgnn.ops.ltgnn_bpr_step import ltgnn_bpr_step_
 from ltgnn.ops.ltgnn_step import LtgnnTables, ltgnn_forward_, ltgnn_update_
@@ -26,6 +27,7 @@ __all__ = [
     "Csr",
     "GraphLike",
     "IncrementalResult",
+    "LayerSample",
     "LtgnnTables",
     "SlackRows",
     "SupportsCsr",
@@ -37,6 +39,7 @@ __all__ = [
     "importance_starts",
     "in_batch_softmax_loss",
     "incremental_update",
+    "labor_sample",
     "loss_and_grad",
     "ltgnn_bpr_step_",
     "ltgnn_forward_",
