@@ -24,10 +24,10 @@ struct DrawnTarget {
   int64_t row = 0, degree = 0;
   int count = 0;
   bool good = false;
-  bool weighted = false;           // drawn by importance: spans[k] is what pick k weighs by
+  bool weighted = false;           // drawn by importance: pick k counts weights[k] times
   const Index* indices = nullptr;  // of the row
   uint32_t picks[kMaxFanout];      // places in them, where the row is not taken whole
-  uint32_t spans[kMaxFanout];
+  float weights[kMaxFanout];
   Index columns[kMaxFanout];
 
   LTGNN_HD int64_t operator()(int k) const { return static_cast<int64_t>(columns[k]); }
@@ -64,7 +64,7 @@ struct DrawnTarget {
     for (int k = 0; k < fanout; ++k) {
       const WeightedPick pick = weighted_pick(starts, degree, stratified_draw(random.next(), k, fanout));
       picks[k] = pick.position;
-      spans[k] = pick.span;
+      weights[k] = importance_weight(pick.span);
     }
   }
 

@@ -53,7 +53,7 @@ struct LaneGroup {
 // ---- shared memory ----
 // A group has 4 bytes for each pick, in whole quads since Philox gives four draws at a time, where indices
 // are int64 another 8 for each column (int32 columns take the place of the picks), and by importance 4 more
-// for each span.
+// for each weight.
 LTGNN_HD constexpr int sample_entries(int fanout) { return (fanout + 3) / 4 * 4; }
 template <class Index>
 LTGNN_HD constexpr size_t picked_bytes(int fanout) {
@@ -133,18 +133,20 @@ __device__ inline void draw_positions(const LaneGroup& group, int64_t degree, in
   }
 }
 
-// picks and spans [0 .. fanout) by importance; lanes as in draw_positions.
+// picks and weights [0 .. fanout) by importance; lanes as in draw_positions.
 __device__ inline void draw_weighted(const LaneGroup& group, const int32_t* starts, int64_t degree,
                                      int fanout, uint64_t seed, int64_t row, uint32_t* picks,
-                                     uint32_t* spans) {
+                                     float* weights) {
   for (int quad = group.lane; 4 * quad < fanout; quad += group.lanes) {
     const Philox4 random = philox(seed, static_cast<uint64_t>(row), static_cast<uint64_t>(quad));
     for (int i = 0; i < 4; ++i) {
       const int k = 4 * quad + i;
       if (k >= fanout) break;
-      const WeightedPick pick = weighted_pick(starts, degree, stratified_draw(random.v[i], LTGNN_PLANTED(sample_stratum_late) ? k + 1 : k, fanout));
+      const WeightedPick pick =
+          weighted_pick(starts, degree,
+                        stratified_draw(random.v[i], LTGNN_PLANTED(sample_stratum_late) ? k + 1 : k, fanout));
       picks[k] = pick.position;
-      spans[k] = pick.span;
+      weights[k] = importance_weight(pick.span);
     }
   }
   group.sync();
@@ -168,8 +170,8 @@ LTGNN_HD void store_nan(T* p) {
 // What a row drew, as kernels/sample_aggregate.h asks for it.
 template <class Index>
 struct DrawnRow {
-  const Index* columns = nullptr;   // [count], shared memory
-  const uint32_t* spans = nullptr;  // [count], shared memory; where weighted
+  const Index* columns = nullptr;  // [count], shared memory
+  const float* weights = nullptr;  // [count], shared memory; where weighted
   bool weighted = false;
   int count = 0;
   int64_t degree = 0;
@@ -227,13 +229,13 @@ __device__ bool draw_row(const LaneGroup& group, const Params& p, int64_t row, u
   auto* picks = reinterpret_cast<uint32_t*>(memory);
   auto* columns = reinterpret_cast<Index*>(
       sizeof(Index) == 8 ? memory + static_cast<size_t>(sample_entries(p.fanout)) * 4 : memory);
-  auto* spans = reinterpret_cast<uint32_t*>(memory + picked_bytes<Index>(p.fanout));
+  auto* weights = reinterpret_cast<float*>(memory + picked_bytes<Index>(p.fanout));
   drawn.columns = columns;
-  drawn.spans = spans;
+  drawn.weights = weights;
   drawn.weighted = !whole && p.edge_starts != nullptr;
   group.sync();  // all have read the row before
   if (drawn.weighted)
-    draw_weighted(group, p.edge_starts + begin, drawn.degree, fanout, seed, row, picks, spans);
+    draw_weighted(group, p.edge_starts + begin, drawn.degree, fanout, seed, row, picks, weights);
   else if (!whole)
     draw_positions(group, drawn.degree, fanout, seed, row, picks);
   const auto* indices = static_cast<const Index*>(csr.indices) + begin;

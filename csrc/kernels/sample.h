@@ -47,10 +47,13 @@ LTGNN_HD int fanout_of(const Params& p, int64_t row) {
   return own >= 0 && own <= p.fanout ? own : -1;
 }
 
-// Draw k of `fanout` by importance, from a uniform word: in [0, 2^31), each value equally often over all k.
+// Draw k of `fanout` by importance, from a uniform word: (k 2^31 + half the word) / fanout, which over all k
+// is each value of [0, 2^31) equally often. In 32 bits: a division of 64 takes registers that the CUDA
+// kernels lack.
 LTGNN_HD uint32_t stratified_draw(uint32_t random, int k, int fanout) {
-  return static_cast<uint32_t>((static_cast<uint64_t>(k) << 31 | random >> 1) /
-                               static_cast<uint64_t>(fanout));
+  const uint32_t length = uint32_t{1} << 31;
+  const auto number = static_cast<uint32_t>(k), count = static_cast<uint32_t>(fanout);
+  return number * (length / count) + (number * (length % count) + (random >> 1)) / count;
 }
 
 struct WeightedPick {
@@ -61,18 +64,23 @@ struct WeightedPick {
 // The edge of a row that `draw` falls on, by bisection. starts[e], in [0, 2^31) and ascending, is where edge
 // e begins; starts[0] counts as 0, and the last edge ends at 2^31.
 LTGNN_HD WeightedPick weighted_pick(const int32_t* starts, int64_t degree, uint32_t draw) {
-  int64_t low = 0, high = degree;
+  const auto last = static_cast<uint32_t>(degree);
+  uint32_t low = 0, high = last;
   while (high - low > 1) {
-    const int64_t middle = low + (high - low) / 2;
+    const uint32_t middle = low + (high - low) / 2;
     if (static_cast<uint32_t>(starts[middle]) <= draw)
       low = middle;
     else
       high = middle;
   }
   const uint32_t begin = low > 0 ? static_cast<uint32_t>(starts[low]) : 0;
-  const uint32_t end = high < degree ? static_cast<uint32_t>(starts[high]) : uint32_t{1} << 31;
-  return {static_cast<uint32_t>(low), end - begin};
+  const uint32_t end = high < last ? static_cast<uint32_t>(starts[high]) : uint32_t{1} << 31;
+  return {low, end - begin};
 }
+
+// What a draw counts for, without the 1 / S. In float32 for every table: rounded far below the noise of a
+// draw.
+LTGNN_HD float importance_weight(uint32_t span) { return 2147483648.0f / static_cast<float>(span); }
 
 // The k-th smallest item (from 0) that a sorted list of distinct items lacks: the answer is k plus the
 // number of listed items before it, found by bisection. The list holds item numbers plus `first`.

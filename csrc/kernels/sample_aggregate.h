@@ -63,15 +63,9 @@ LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, const Draw
   return p.row_scale ? factor * static_cast<const T*>(p.row_scale)[row] : factor;
 }
 
-// The weight of a draw by importance, without the S.
-template <class T>
-LTGNN_HD T importance_weight(uint32_t span) {
-  return T(2147483648.0) / static_cast<T>(span);
-}
-
 // One tile of the sum over picked neighbours of t_s (x_s - history_s), times `outer` (sample_factor), plus
 // the exact self loop times s_r. columns(k) is the column of the k-th neighbour, in range; where
-// columns.weighted, columns.spans[k] is its span.
+// columns.weighted, columns.weights[k] is its weight.
 template <class Tile, class T, class Columns>
 LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T* history, int64_t row,
                             const Columns& columns, int count, typename AccumulatorOf<T>::type outer,
@@ -92,7 +86,7 @@ LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T*
       for (int i = 0; i < Tile::kBatch; ++i) {
         const int64_t c = columns(k + i);
         w[i] = (col_scale ? col_scale[c] : Acc(1)) * outer;
-        if (columns.weighted) w[i] *= importance_weight<Acc>(columns.spans[k + i]);
+        if (columns.weighted) w[i] *= static_cast<Acc>(columns.weights[k + i]);
         offset[i] = c * p.dim + column;
       }
       for (int i = 0; i < Tile::kBatch; ++i) tile.add_scaled(w[i], x + offset[i]);
@@ -103,7 +97,7 @@ LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T*
   for (; k < count; ++k) {
     const int64_t c = columns(k);
     Acc w = (col_scale ? col_scale[c] : Acc(1)) * outer;
-    if (columns.weighted) w *= importance_weight<Acc>(columns.spans[k]);
+    if (columns.weighted) w *= static_cast<Acc>(columns.weights[k]);
     tile.add_scaled(w, x + c * p.dim + column);
     if (history) tile.add_scaled(-w, history + c * p.dim + column);
   }

@@ -7,6 +7,7 @@ Where an operator returns a gradient, its twin returns only the value: autograd 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, normalize
@@ -173,8 +174,7 @@ def _draw_neighbors(
         else:
             begin = int(indptr[row])
             starts = (edge_starts[begin : begin + degree].long() & _MASK).tolist()
-            picks, spans = _weighted_positions(starts, own, seed, row)
-            weights = [2.0**31 / span / own for span in spans]
+            picks, weights = _weighted_positions(starts, own, seed, row)
         for j, pick in enumerate(picks):
             if not 0 <= neighbors[pick] < num_cols:
                 raise IndexError(f"indices must be in [0, {num_cols}), got {neighbors[pick]}")
@@ -184,10 +184,9 @@ def _draw_neighbors(
 
 def _weighted_positions(
     starts: list[int], fanout: int, seed: int, row: int
-) -> tuple[list[int], list[int]]:
-    """The edges that stratified draws from [0, 2^31) fall on, and how long their parts of it are."""
-    borders = [0, *starts[1:], 2**31]
-    picks, spans = [], []
+) -> tuple[list[int], list[float]]:
+    """The edges that stratified draws from [0, 2^31) fall on, and what each counts for."""
+    borders, picks, weights = [0, *starts[1:], 2**31], [], []
     for k in range(fanout):
         place = ((k << 31) + (philox(seed, row, k // 4)[k % 4] >> 1)) // fanout
         low, high = (
@@ -198,8 +197,9 @@ def _weighted_positions(
             middle = low + (high - low) // 2
             low, high = (middle, high) if borders[middle] <= place else (low, middle)
         picks.append(low)
-        spans.append(borders[high] - borders[low])
-    return picks, spans
+        span = borders[high] - borders[low]
+        weights.append(float(np.float32(2**31) / np.float32(span)) / fanout)
+    return picks, weights
 
 
 def sample_aggregate(
