@@ -155,8 +155,9 @@ def plot(result: dict[str, Any], path: str) -> None:
     from matplotlib.figure import Figure
 
     matplotlib.rcParams["svg.hashsalt"] = "ltgnn"
-    figure = Figure(figsize=(8.0, 3.4), layout="constrained")
-    for panel, (depth, ways) in zip(figure.subplots(1, len(result)), result.items(), strict=True):
+    figure = Figure(figsize=(4.0 * len(result), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(result), squeeze=False)[0]
+    for panel, (depth, ways) in zip(panels, result.items(), strict=True):
         for kind, rows in ways.items():
             points = [row for row in rows.values() if isinstance(row, dict)]
             panel.plot(
