@@ -35,16 +35,18 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "edge_dot(Tensor indptr, Tensor indices, Tensor? row_scale, Tensor? col_scale, Tensor g, Tensor x, "
       "float factor) -> Tensor");
   // Variance-reduced sampled aggregate of target rows [B] int64, and of `second` over the same neighbours.
-  //   x, history?, second? [C, D], history_sum? [R, D] -> ([B, D], [B, D] or [0, D])
+  //   x, history?, second? [C, D], history_sum? [R, D]; row_fanout [R] int16?: each row's own fanout, in [0,
+  //   fanout]; edge_starts [E] int32?: draw by importance (csrc/kernels/sample.h); these two also below
+  //   -> ([B, D], [B, D] or [0, D])
   m.def(
       "sample_aggregate(Tensor indptr, Tensor indices, Tensor? row_scale, Tensor? col_scale, Tensor rows, "
       "Tensor x, "
-      "Tensor? history, Tensor? history_sum, Tensor? second, int fanout, int seed, bool self_loops) -> "
-      "(Tensor, Tensor)");
+      "Tensor? history, Tensor? history_sum, Tensor? second, int fanout, int seed, bool self_loops, "
+      "Tensor? row_fanout=None, Tensor? edge_starts=None) -> (Tensor, Tensor)");
   // The neighbours that sample_aggregate draws for rows [B], -1 where there are fewer -> [B, S] int64
   m.def(
-      "sample_neighbors(Tensor indptr, Tensor indices, Tensor rows, int num_cols, int fanout, int seed) -> "
-      "Tensor");
+      "sample_neighbors(Tensor indptr, Tensor indices, Tensor rows, int num_cols, int fanout, int seed, "
+      "Tensor? row_fanout=None, Tensor? edge_starts=None) -> Tensor");
   // An item that each of users [B] lacks, or -1; indptr [U+1], indices [E] item numbers plus first_item,
   // sorted
   //   -> [B] int64
@@ -64,7 +66,7 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   m.def(
       "ltgnn_forward_(Tensor indptr, Tensor indices, Tensor? scale, Tensor rows, Tensor e0, Tensor(a!)? z, "
       "Tensor(b!) delta, Tensor history_sum, Tensor? g, float alpha, float c0, int fanout, int seed, "
-      "bool self_loops) -> (Tensor, Tensor)");
+      "bool self_loops, Tensor? row_fanout=None, Tensor? edge_starts=None) -> (Tensor, Tensor)");
   // Implicit gradient from grad = dL/dout [T, D] and h [T, D]?, then Adam on the rows; l2 [T]?, tables [N,
   // D].
   m.def(
@@ -78,7 +80,8 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "ltgnn_bpr_step_(Tensor indptr, Tensor indices, Tensor? scale, Tensor users, Tensor items, Tensor "
       "negatives, Tensor(a!) e0, Tensor(b!)? z, Tensor(c!) delta, Tensor history_sum, Tensor(d!)? g, "
       "Tensor(e!) m, Tensor(f!) v, Tensor(g!) counter, float alpha, float c0, int fanout, int seed, "
-      "bool self_loops, float l2, bool faithful, float lr, float beta1, float beta2, float eps) -> Tensor");
+      "bool self_loops, float l2, bool faithful, float lr, float beta1, float beta2, float eps, "
+      "Tensor? row_fanout=None, Tensor? edge_starts=None) -> Tensor");
   // Adam on distinct rows [T] int64 of param [N, D] (None: on all), grad [T, D], l2 [T]?
   m.def(
       "adam_(Tensor(a!) param, Tensor(b!) m, Tensor(c!) v, Tensor grad, Tensor? rows, Tensor? l2, int step, "

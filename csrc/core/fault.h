@@ -15,6 +15,7 @@ enum class FaultKind : int32_t {
   kId,            // a row number given by the caller is no row
   kRowRange,      // a row's begin and degree are no range of the pool of indices
   kOrder,         // an index is below the one before it in its row
+  kFanout,        // a row's own fanout is negative or above the fanout
 };
 
 enum class IdName : int32_t { kRows, kUsers, kItems, kNegatives };

@@ -24,17 +24,25 @@ struct DrawnTarget {
   int64_t row = 0, degree = 0;
   int count = 0;
   bool good = false;
+  bool weighted = false;           // drawn by importance: pick k counts weights[k] times
   const Index* indices = nullptr;  // of the row
   uint32_t picks[kMaxFanout];      // places in them, where the row is not taken whole
+  float weights[kMaxFanout];
   Index columns[kMaxFanout];
 
   LTGNN_HD int64_t operator()(int k) const { return static_cast<int64_t>(columns[k]); }
 
-  // Draws the positions. Not good where the row number or the row's edge range is not usable.
-  void draw(const CsrView& csr, int64_t target_row, int fanout, uint64_t seed) {
+  // Draws the positions. Not good where the row number, the row's edge range or its fanout is not usable.
+  template <class Params>
+  void draw(const Params& p, int64_t target_row) {
+    const CsrView& csr = p.csr;
     row = target_row;
     good = row >= 0 && row < csr.num_rows && valid_row(csr, row);
     if (!good) return;
+    const int fanout = fanout_of(p, row);
+    good = fanout >= 0;
+    if (!good) return;
+    weighted = false;
     degree = csr.indptr[row + 1] - csr.indptr[row];
     indices = static_cast<const Index*>(csr.indices) + csr.indptr[row];
     if (degree <= fanout) {
@@ -42,8 +50,22 @@ struct DrawnTarget {
       __builtin_prefetch(indices);
       return;
     }
-    count = sample_row(degree, fanout, seed, row, picks);
+    weighted = p.edge_starts != nullptr;
+    if (weighted)
+      draw_weighted(p.edge_starts + csr.indptr[row], fanout, p.seed);
+    else
+      count = sample_row(degree, fanout, p.seed, row, picks);
     for (int k = 0; k < count; ++k) __builtin_prefetch(indices + picks[k]);
+  }
+
+  void draw_weighted(const int32_t* starts, int fanout, uint64_t seed) {
+    PhiloxStream random(seed, static_cast<uint64_t>(row));
+    count = fanout;
+    for (int k = 0; k < fanout; ++k) {
+      const WeightedPick pick = weighted_pick(starts, degree, stratified_draw(random.next(), k, fanout));
+      picks[k] = pick.position;
+      weights[k] = importance_weight(pick.span);
+    }
   }
 
   // Looks up the columns. Not good where one is out of range.
@@ -61,7 +83,8 @@ struct DrawnTarget {
 };
 
 // Calls prefetch(target) and, later, body(k, target) for each target that is well formed; returns the lowest
-// k that is not, or -1. Params: csr, rows, num_targets, fanout, seed. `operations`: see for_each_target.
+// k that is not, or -1. Params: csr, rows, num_targets, fanout, seed, row_fanout, edge_starts. `operations`:
+// see for_each_target.
 template <class Index, class Params, class Prefetch, class Body>
 int64_t for_each_drawn_target(const Params& p, int64_t operations, const Parallel& parallel,
                               const Prefetch& prefetch, const Body& body) {
@@ -73,7 +96,7 @@ int64_t for_each_drawn_target(const Params& p, int64_t operations, const Paralle
     DrawnTarget<Index> ring[4];
     const auto draw = [&](int64_t k) {
       if (k + 4 < end) prefetch_row(p.csr.indptr, p.rows[k + 4], sizeof(int64_t));
-      if (k < end) ring[k % 4].draw(p.csr, p.rows[k], p.fanout, p.seed);
+      if (k < end) ring[k % 4].draw(p, p.rows[k]);
     };
     const auto look_up = [&](int64_t k) {
       if (k >= end) return;

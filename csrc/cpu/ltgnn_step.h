@@ -23,7 +23,7 @@ int64_t ltgnn_forward_rows(const LtgnnForwardParams& p, const Parallel& parallel
           prefetch_target<M>(s, target);
         },
         [&](int64_t k, const Target& target) {
-          const Acc outer = sample_factor<Acc>(s, target.row, target.degree, target.count);
+          const Acc outer = sample_factor<Acc>(s, target.row, target);
           for_each_tile<Acc>(s.dim, [&]<class TileType>(int64_t column) {
             ltgnn_forward_tile<TileType, E, M>(p, step, k, target.row, target, target.count, outer, column);
           });

@@ -44,7 +44,7 @@ inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& 
       return for_each_drawn_target<typename decltype(index)::type>(
           p, sampling_operations(p), parallel, [&](const Target& target) { prefetch_target<T>(p, target); },
           [&](int64_t k, const Target& target) {
-            const T outer = sample_factor<T>(p, target.row, target.degree, target.count);
+            const T outer = sample_factor<T>(p, target.row, target);
             for_each_tile<T>(p.dim, [&]<class TileType>(int64_t column) {
               TileType tile;
               aggregate_tile<TileType, T>(p, target.row, target, target.count, outer, column, tile);

@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
   const BprBatch& batch = memory.batch;
   const uint64_t seed = *memory.seed;
   const LaneGroup group(lanes);
-  unsigned char* picks = group_memory<Index>(group, shared_memory<unsigned char>(), s.fanout);
+  unsigned char* picks = group_memory<Index>(group, shared_memory<unsigned char>(), s);
   for_each_target(batch.num_entries(), group, [&](int64_t slot) {
     const auto row = int64_t{batch.keys[slot]};
     if (row >= batch.num_rows) return;  // of a bad triple
@@ -88,9 +88,9 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
       memory.head_of[batch.entries[slot]] = static_cast<uint32_t>(head ? slot : find_head(batch, slot));
     if (!head) return;
     DrawnRow<Index> drawn;
-    const bool good = draw_row(group, s.csr, row, s.fanout, seed, picks, drawn);
-    if (!good && group.lane == 0) report_target<Index>(faults, s.csr, slot, row);
-    const T outer = good ? sample_factor<T>(s, row, drawn.degree, drawn.count) : T(0);
+    const bool good = draw_row(group, s, row, seed, picks, drawn);
+    if (!good && group.lane == 0) report_target<Index>(faults, s, slot, row);
+    const T outer = good ? sample_factor<T>(s, row, drawn) : T(0);
     for (int64_t column = int64_t{group.lane} * V; column < s.dim; column += int64_t{lanes} * V) {
       if (good) {
         ltgnn_forward_tile<LaneTile<T, V>, E, M>(p, step, slot, row, drawn, drawn.count, outer, column);
@@ -211,9 +211,9 @@ void start(const LtgnnBprStepParams& p, const Launch& at) {
   launch(kOp, begin_kernel<T>, 1 + blocks_for(p.batch, 1), kThreadsPerBlock, 0, at.stream, p, memory,
          at.faults);
   sort_batch(kOp, memory.batch, at);
-  const int sampling = sampling_lanes<Index>(dim, V, forward.sample.fanout);
+  const int sampling = sampling_lanes<Index>(dim, V, forward.sample);
   launch(kOp, step_forward_kernel<E, M, Index, V, T>, blocks_for(entries, sampling), kThreadsPerBlock,
-         sampling_shared_bytes<Index>(sampling, forward.sample.fanout), at.stream, forward,
+         sampling_shared_bytes<Index>(sampling, forward.sample), at.stream, forward,
          FixedPointStep<T>(forward), memory, at.faults, sampling);
   launch(kOp, step_loss_kernel<M, V, T>, loss_blocks + (forward.z ? entry_blocks : 0), kThreadsPerBlock,
          kLossSharedBytes, at.stream, forward, memory, loss_blocks, lanes);

@@ -33,13 +33,13 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
   const SampleAggregateParams& s = p.sample;
   if (blockIdx.x == 0 && threadIdx.x == 0) check_ends(faults, s.csr);
   const LaneGroup group(lanes);
-  unsigned char* memory = group_memory<Index>(group, shared_memory<unsigned char>(), s.fanout);
+  unsigned char* memory = group_memory<Index>(group, shared_memory<unsigned char>(), s);
   for_each_target(s.num_targets, group, [&](int64_t k) {
     const int64_t row = s.rows[k];
     DrawnRow<Index> drawn;
-    const bool good = draw_row(group, s.csr, row, s.fanout, s.seed, memory, drawn);
-    if (!good && group.lane == 0) report_target<Index>(faults, s.csr, k, row);
-    const T outer = good ? sample_factor<T>(s, row, drawn.degree, drawn.count) : T(0);
+    const bool good = draw_row(group, s, row, s.seed, memory, drawn);
+    if (!good && group.lane == 0) report_target<Index>(faults, s, k, row);
+    const T outer = good ? sample_factor<T>(s, row, drawn) : T(0);
     for (int64_t column = int64_t{group.lane} * V; column < s.dim; column += int64_t{lanes} * V) {
       if (good) {
         ltgnn_forward_tile<LaneTile<T, V>, E, M>(p, step, k, row, drawn, drawn.count, outer, column);
@@ -87,10 +87,10 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kAdamBlocks)
 
 template <class E, class M, class Index, int V, class T>
 void start_forward(const LtgnnForwardParams& p, const Launch& at) {
-  const int lanes = sampling_lanes<Index>(p.sample.dim, V, p.sample.fanout);
+  const int lanes = sampling_lanes<Index>(p.sample.dim, V, p.sample);
   launch("ltgnn_forward_", forward_kernel<E, M, Index, V, T>, blocks_for(p.sample.num_targets, lanes),
-         kThreadsPerBlock, sampling_shared_bytes<Index>(lanes, p.sample.fanout), at.stream, p,
-         FixedPointStep<T>(p), at.faults, lanes);
+         kThreadsPerBlock, sampling_shared_bytes<Index>(lanes, p.sample), at.stream, p, FixedPointStep<T>(p),
+         at.faults, lanes);
   if (!p.z || LTGNN_PLANTED(step_memory_early)) return;
   const int columns = lanes_for(p.sample.dim, V);
   launch("ltgnn_forward_", remember_kernel<M, V>, blocks_for(p.sample.num_targets, columns), kThreadsPerBlock,

@@ -7,6 +7,8 @@
 // settles `lanes` draws a round: equality with the final picks of earlier rounds and with the draws of this
 // one by looking, replacement within the round by votes until nothing changes (hardly ever more than one).
 //
+// By importance every lane draws its own, four to a Philox call, by bisection.
+//
 // Shared memory: `sample_bytes` for each group, its own; groups of a warp never wait for each other.
 #pragma once
 
@@ -49,30 +51,37 @@ struct LaneGroup {
 };
 
 // ---- shared memory ----
-// A group has 4 bytes for each pick, in whole quads since Philox gives four draws at a time, and where
-// indices are int64 another 8 for each column; int32 columns take the place of the picks.
+// A group has 4 bytes for each pick, in whole quads since Philox gives four draws at a time, where indices
+// are int64 another 8 for each column (int32 columns take the place of the picks), and by importance 4 more
+// for each weight.
 LTGNN_HD constexpr int sample_entries(int fanout) { return (fanout + 3) / 4 * 4; }
 template <class Index>
-LTGNN_HD constexpr size_t sample_bytes(int fanout) {
+LTGNN_HD constexpr size_t picked_bytes(int fanout) {
   return static_cast<size_t>(sample_entries(fanout)) * (sizeof(Index) == 8 ? 12 : 4);
+}
+// Params here and below: fanout, row_fanout, edge_starts, csr.
+template <class Index, class Params>
+LTGNN_HD size_t sample_bytes(const Params& p) {
+  return picked_bytes<Index>(p.fanout) +
+         (p.edge_starts ? static_cast<size_t>(sample_entries(p.fanout)) * 4 : 0);
 }
 
 // The lanes of a group that covers `dim` columns, `width` a lane; more where few groups must share a block's
 // memory: 16 KB a block leave room for all that the registers allow.
-template <class Index>
-int sampling_lanes(int64_t dim, int width, int fanout) {
+template <class Index, class Params>
+int sampling_lanes(int64_t dim, int width, const Params& p) {
   int lanes = lanes_for(dim, width);
-  while (lanes < 32 && kThreadsPerBlock / lanes * sample_bytes<Index>(fanout) > 16 * 1024) lanes *= 2;
+  while (lanes < 32 && kThreadsPerBlock / lanes * sample_bytes<Index>(p) > 16 * 1024) lanes *= 2;
   return lanes;
 }
-template <class Index>
-size_t sampling_shared_bytes(int lanes, int fanout) {
-  return kThreadsPerBlock / lanes * sample_bytes<Index>(fanout);
+template <class Index, class Params>
+size_t sampling_shared_bytes(int lanes, const Params& p) {
+  return kThreadsPerBlock / lanes * sample_bytes<Index>(p);
 }
 // This group's part of the memory at `base`.
-template <class Index>
-__device__ unsigned char* group_memory(const LaneGroup& group, unsigned char* base, int fanout) {
-  return base + (threadIdx.x >> group.bits) * static_cast<unsigned>(sample_bytes<Index>(fanout));
+template <class Index, class Params>
+__device__ unsigned char* group_memory(const LaneGroup& group, unsigned char* base, const Params& p) {
+  return base + (threadIdx.x >> group.bits) * static_cast<unsigned>(sample_bytes<Index>(p));
 }
 
 // Calls body(k) for every target k of this group: grid-stride, so that any number fits any grid.
@@ -124,6 +133,25 @@ __device__ inline void draw_positions(const LaneGroup& group, int64_t degree, in
   }
 }
 
+// picks and weights [0 .. fanout) by importance; lanes as in draw_positions.
+__device__ inline void draw_weighted(const LaneGroup& group, const int32_t* starts, int64_t degree,
+                                     int fanout, uint64_t seed, int64_t row, uint32_t* picks,
+                                     float* weights) {
+  for (int quad = group.lane; 4 * quad < fanout; quad += group.lanes) {
+    const Philox4 random = philox(seed, static_cast<uint64_t>(row), static_cast<uint64_t>(quad));
+    for (int i = 0; i < 4; ++i) {
+      const int k = 4 * quad + i;
+      if (k >= fanout) break;
+      const WeightedPick pick =
+          weighted_pick(starts, degree,
+                        stratified_draw(random.v[i], LTGNN_PLANTED(sample_stratum_late) ? k + 1 : k, fanout));
+      picks[k] = pick.position;
+      weights[k] = importance_weight(pick.span);
+    }
+  }
+  group.sync();
+}
+
 // Every table of p can be read and written as packs.
 template <class T>
 bool aggregate_packable(const SampleAggregateParams& p) {
@@ -143,6 +171,8 @@ LTGNN_HD void store_nan(T* p) {
 template <class Index>
 struct DrawnRow {
   const Index* columns = nullptr;  // [count], shared memory
+  const float* weights = nullptr;  // [count], shared memory; where weighted
+  bool weighted = false;
   int count = 0;
   int64_t degree = 0;
 
@@ -164,10 +194,16 @@ __device__ inline bool report_row(const FaultSink& faults, const CsrView& csr, I
   return false;
 }
 
-// The same for a target whose neighbours could not be drawn: it may also be its first bad index.
-template <class Index>
-__device__ void report_target(const FaultSink& faults, const CsrView& csr, int64_t position, int64_t row) {
+// The same for a target whose neighbours could not be drawn: it may also be its fanout, or its first bad
+// index.
+template <class Index, class Params>
+__device__ void report_target(const FaultSink& faults, const Params& p, int64_t position, int64_t row) {
+  const CsrView& csr = p.csr;
   if (!report_row(faults, csr, IdName::kRows, position, row)) return;
+  if (fanout_of(p, row) < 0) {
+    report(faults, FaultKind::kFanout, IdName::kRows, row, p.row_fanout[row], 0, p.fanout);
+    return;
+  }
   for (int64_t e = csr.indptr[row]; e < csr.indptr[row + 1]; ++e) {
     const auto c = static_cast<int64_t>(static_cast<const Index*>(csr.indices)[e]);
     if (static_cast<uint64_t>(c) < static_cast<uint64_t>(csr.num_cols)) continue;
@@ -176,23 +212,32 @@ __device__ void report_target(const FaultSink& faults, const CsrView& csr, int64
   }
 }
 
-// Draws the neighbours of row `row` into the group's memory. False where the row number, the row or a picked
-// index is malformed: one lane then calls report_target. All lanes of the group call it; the memory is theirs
-// to read until they call it again.
-template <class Index>
-__device__ bool draw_row(const LaneGroup& group, const CsrView& csr, int64_t row, int fanout, uint64_t seed,
+// Draws the neighbours of row `row` into the group's memory. False where the row number, the row, its fanout
+// or a picked index is malformed: one lane then calls report_target. All lanes of the group call it; the
+// memory is theirs to read until they call it again.
+template <class Index, class Params>
+__device__ bool draw_row(const LaneGroup& group, const Params& p, int64_t row, uint64_t seed,
                          unsigned char* memory, DrawnRow<Index>& drawn) {
+  const CsrView& csr = p.csr;
   if (static_cast<uint64_t>(row) >= static_cast<uint64_t>(csr.num_rows) || !valid_row(csr, row)) return false;
+  const int fanout = fanout_of(p, row);
+  if (fanout < 0) return false;
   const int64_t begin = csr.indptr[row];
   drawn.degree = csr.indptr[row + 1] - begin;
   const bool whole = drawn.degree <= fanout;
   drawn.count = whole ? static_cast<int>(drawn.degree) : fanout;
   auto* picks = reinterpret_cast<uint32_t*>(memory);
   auto* columns = reinterpret_cast<Index*>(
-      sizeof(Index) == 8 ? memory + static_cast<size_t>(sample_entries(fanout)) * 4 : memory);
+      sizeof(Index) == 8 ? memory + static_cast<size_t>(sample_entries(p.fanout)) * 4 : memory);
+  auto* weights = reinterpret_cast<float*>(memory + picked_bytes<Index>(p.fanout));
   drawn.columns = columns;
+  drawn.weights = weights;
+  drawn.weighted = !whole && p.edge_starts != nullptr;
   group.sync();  // all have read the row before
-  if (!whole) draw_positions(group, drawn.degree, fanout, seed, row, picks);
+  if (drawn.weighted)
+    draw_weighted(group, p.edge_starts + begin, drawn.degree, fanout, seed, row, picks, weights);
+  else if (!whole)
+    draw_positions(group, drawn.degree, fanout, seed, row, picks);
   const auto* indices = static_cast<const Index*>(csr.indices) + begin;
   bool bad = false;
   for (int k = group.lane; k < drawn.count; k += group.lanes) {

@@ -29,13 +29,13 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
   using Tile = LaneTile<T, V>;
   if (blockIdx.x == 0 && threadIdx.x == 0) check_ends(faults, p.csr);
   const LaneGroup group(lanes);
-  unsigned char* memory = group_memory<Index>(group, shared_memory<unsigned char>(), p.fanout);
+  unsigned char* memory = group_memory<Index>(group, shared_memory<unsigned char>(), p);
   for_each_target(p.num_targets, group, [&](int64_t k) {
     const int64_t row = p.rows[k];
     DrawnRow<Index> drawn;
-    const bool good = draw_row(group, p.csr, row, p.fanout, p.seed, memory, drawn);
-    if (!good && group.lane == 0) report_target<Index>(faults, p.csr, k, row);
-    const T outer = good ? sample_factor<T>(p, row, drawn.degree, drawn.count) : T(0);
+    const bool good = draw_row(group, p, row, p.seed, memory, drawn);
+    if (!good && group.lane == 0) report_target<Index>(faults, p, k, row);
+    const T outer = good ? sample_factor<T>(p, row, drawn) : T(0);
     for (int64_t column = int64_t{group.lane} * V; column < p.dim; column += int64_t{lanes} * V) {
       T* out = static_cast<T*>(p.out) + k * p.dim + column;
       if (!good) {
@@ -56,12 +56,12 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
     sample_neighbors_kernel(const __grid_constant__ SampleNeighborsParams p, FaultSink faults, int lanes) {
   if (blockIdx.x == 0 && threadIdx.x == 0) check_ends(faults, p.csr);
   const LaneGroup group(lanes);
-  unsigned char* memory = group_memory<Index>(group, shared_memory<unsigned char>(), p.fanout);
+  unsigned char* memory = group_memory<Index>(group, shared_memory<unsigned char>(), p);
   for_each_target(p.num_targets, group, [&](int64_t k) {
     DrawnRow<Index> drawn;
-    if (!draw_row(group, p.csr, p.rows[k], p.fanout, p.seed, memory, drawn)) {
+    if (!draw_row(group, p, p.rows[k], p.seed, memory, drawn)) {
       drawn.count = 0;
-      if (group.lane == 0) report_target<Index>(faults, p.csr, k, p.rows[k]);
+      if (group.lane == 0) report_target<Index>(faults, p, k, p.rows[k]);
     }
     for (int j = group.lane; j < p.fanout; j += lanes)
       p.out[k * p.fanout + j] = j < drawn.count ? drawn(j) : -1;
@@ -70,9 +70,9 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kSamplingBlocks)
 
 template <class T, class Index, int V>
 void start(const SampleAggregateParams& p, const Launch& at) {
-  const int lanes = sampling_lanes<Index>(p.dim, V, p.fanout);
+  const int lanes = sampling_lanes<Index>(p.dim, V, p);
   launch("sample_aggregate", sample_aggregate_kernel<T, Index, V>, blocks_for(p.num_targets, lanes),
-         kThreadsPerBlock, sampling_shared_bytes<Index>(lanes, p.fanout), at.stream, p, at.faults, lanes);
+         kThreadsPerBlock, sampling_shared_bytes<Index>(lanes, p), at.stream, p, at.faults, lanes);
 }
 
 }  // namespace
@@ -95,9 +95,9 @@ void sample_aggregate(const SampleAggregateParams& p, const Launch& at) {
 void sample_neighbors(const SampleNeighborsParams& p, const Launch& at) {
   dispatch_index(p.csr.index_type, [&](auto index) {
     using Index = typename decltype(index)::type;
-    const int lanes = sampling_lanes<Index>(p.fanout, 4, p.fanout);
+    const int lanes = sampling_lanes<Index>(p.fanout, 4, p);
     launch("sample_neighbors", sample_neighbors_kernel<Index>, blocks_for(p.num_targets, lanes),
-           kThreadsPerBlock, sampling_shared_bytes<Index>(lanes, p.fanout), at.stream, p, at.faults, lanes);
+           kThreadsPerBlock, sampling_shared_bytes<Index>(lanes, p), at.stream, p, at.faults, lanes);
   });
 }
 

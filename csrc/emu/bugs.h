@@ -35,6 +35,7 @@
   X(sample_draws_unwaited) \
   X(sample_round_blind) \
   X(sample_rounds_unwaited) \
+  X(sample_stratum_late) \
   X(sample_whole_warp) \
   X(softmax_diagonal) \
   X(softmax_merge_lanes) \

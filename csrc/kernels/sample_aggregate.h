@@ -8,6 +8,8 @@
 // history_sum = A history it is unbiased, and its variance is that of x - history only. Without history it is
 // the plain sampled mean, unbiased too. A row with degree <= fanout is summed exactly.
 //
+// By importance (kernels/sample.h) a drawn neighbour counts 2^31 / (S span_s) in place of degree_r / S.
+//
 // Bytes per target: S * dim * sizeof(x) gathered (twice with history, and once more for `second`).
 #pragma once
 
@@ -33,11 +35,13 @@ struct SampleAggregateParams {
   void* out = nullptr;                // [num_targets, dim]
   void* out_second = nullptr;         // [num_targets, dim], where second is given
   int64_t dim = 0;
-  int fanout = 0;
+  int fanout = 0;  // of every row, or the most that row_fanout holds
   uint64_t seed = 0;
   bool self_loops = false;
   // Of every table; scales and results are float32 for bfloat16, else the same.
   DType type = DType::kFloat32;
+  const int16_t* row_fanout = nullptr;   // [num_rows] or null, each in [0, fanout]
+  const int32_t* edge_starts = nullptr;  // [num_edges] or null: uniform
 };
 
 struct SampleNeighborsParams {
@@ -46,18 +50,22 @@ struct SampleNeighborsParams {
   int64_t num_targets = 0;
   int fanout = 0;
   uint64_t seed = 0;
-  int64_t* out = nullptr;  // [num_targets, fanout]; -1 past the number drawn
+  int64_t* out = nullptr;               // [num_targets, fanout]; -1 past the number drawn
+  const int16_t* row_fanout = nullptr;  // as above
+  const int32_t* edge_starts = nullptr;
 };
 
-// s_r degree_r / S: what each picked neighbour counts for.
-template <class T>
-LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, int64_t degree, int count) {
-  const T factor = count > 0 ? static_cast<T>(degree) / static_cast<T>(count) : T(0);
+// s_r degree_r / S: what each picked neighbour counts for; s_r / S where each has a weight of its own.
+template <class T, class Drawn>
+LTGNN_HD T sample_factor(const SampleAggregateParams& p, int64_t row, const Drawn& drawn) {
+  const T whole = drawn.weighted ? T(1) : static_cast<T>(drawn.degree);
+  const T factor = drawn.count > 0 ? whole / static_cast<T>(drawn.count) : T(0);
   return p.row_scale ? factor * static_cast<const T*>(p.row_scale)[row] : factor;
 }
 
-// One tile of the sum over picked neighbours of t_s (x_s - history_s), times `outer` (s_r degree_r / S), plus
-// the exact self loop times s_r. columns(k) is the column of the k-th neighbour, in range.
+// One tile of the sum over picked neighbours of t_s (x_s - history_s), times `outer` (sample_factor), plus
+// the exact self loop times s_r. columns(k) is the column of the k-th neighbour, in range; where
+// columns.weighted, columns.weights[k] is its weight.
 template <class Tile, class T, class Columns>
 LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T* history, int64_t row,
                             const Columns& columns, int count, typename AccumulatorOf<T>::type outer,
@@ -78,6 +86,7 @@ LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T*
       for (int i = 0; i < Tile::kBatch; ++i) {
         const int64_t c = columns(k + i);
         w[i] = (col_scale ? col_scale[c] : Acc(1)) * outer;
+        if (columns.weighted) w[i] *= static_cast<Acc>(columns.weights[k + i]);
         offset[i] = c * p.dim + column;
       }
       for (int i = 0; i < Tile::kBatch; ++i) tile.add_scaled(w[i], x + offset[i]);
@@ -87,7 +96,8 @@ LTGNN_HD void gather_picked(const SampleAggregateParams& p, const T* x, const T*
   }
   for (; k < count; ++k) {
     const int64_t c = columns(k);
-    const Acc w = (col_scale ? col_scale[c] : Acc(1)) * outer;
+    Acc w = (col_scale ? col_scale[c] : Acc(1)) * outer;
+    if (columns.weighted) w *= static_cast<Acc>(columns.weights[k]);
     tile.add_scaled(w, x + c * p.dim + column);
     if (history) tile.add_scaled(-w, history + c * p.dim + column);
   }

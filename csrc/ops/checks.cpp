@@ -16,6 +16,7 @@ const char* dtype_name(ScalarType type) {
     case ScalarType::Double: return "float64";
     case ScalarType::BFloat16: return "bfloat16";
     case ScalarType::Half: return "float16";
+    case ScalarType::Short: return "int16";
     case ScalarType::Int: return "int32";
     case ScalarType::Long: return "int64";
     case ScalarType::Bool: return "bool";
@@ -155,6 +156,9 @@ void fail_fault(const FaultRecord& f, const char* note) {
     case FaultKind::kOrder:
       fail_value(f.op, "indices must be sorted in each row, got indices[", f.position, "] = ", f.value,
                  " after ", f.bound, " in row ", f.other, note);
+    case FaultKind::kFanout:
+      fail_value(f.op, "row_fanout must be in [0, fanout], got row_fanout[", f.position, "] = ", f.value,
+                 " with fanout ", f.bound, note);
     case FaultKind::kId: break;
   }
   const char* name = text_of(f.name);

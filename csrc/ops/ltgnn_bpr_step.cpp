@@ -36,7 +36,7 @@ void check_step_fault(const LtgnnBprStepParams& p, int64_t position) {
     triples.num_rows = p.update.adam.table_rows;
     check_batch_fault(kOp, triples, position);
   } else {
-    check_fault(kOp, p.forward.sample.csr, position - p.batch);
+    fail_sampled_row(kOp, p.forward.sample, position - p.batch);
   }
 }
 
@@ -44,7 +44,8 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
             const Tensor& items, const Tensor& negatives, Tensor e0, std::optional<Tensor> z, Tensor delta,
             const Tensor& history_sum, std::optional<Tensor> g, Tensor m, Tensor v, Tensor counter,
             double alpha, double c0, int64_t fanout, int64_t seed, bool self_loops, double l2, bool faithful,
-            double lr, double beta1, double beta2, double eps) {
+            double lr, double beta1, double beta2, double eps, const OptionalTensor& row_fanout,
+            const OptionalTensor& edge_starts) {
   check_mix(kOp, alpha, c0);
   check_adam_settings(kOp, {1, lr, beta1, beta2, eps});
   LTGNN_CHECK(kOp, l2 >= 0.0, "l2 must not be negative, got ", l2);
@@ -60,7 +61,8 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
 
   LtgnnBprStepParams p;
   SampleAggregateParams& sample = p.forward.sample;
-  sample = sampling_settings(kOp, indptr, indices, scale, scale, delta, fanout, seed, self_loops, true);
+  sample = sampling_settings(kOp, indptr, indices, scale, scale, delta, fanout, seed, self_loops, row_fanout,
+                             edge_starts, true);
   LTGNN_CHECK(kOp, sample.csr.num_rows == num_nodes, "e0 must have num_nodes = ", sample.csr.num_rows,
               " rows, got ", num_nodes);
   sample.history_sum = history_sum.const_data_ptr();

@@ -13,11 +13,13 @@ namespace {
 std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, const OptionalTensor& scale,
                                    const Tensor& rows, const Tensor& e0, std::optional<Tensor> z,
                                    Tensor delta, const Tensor& history_sum, const OptionalTensor& g,
-                                   double alpha, double c0, int64_t fanout, int64_t seed, bool self_loops) {
+                                   double alpha, double c0, int64_t fanout, int64_t seed, bool self_loops,
+                                   const OptionalTensor& row_fanout, const OptionalTensor& edge_starts) {
   constexpr const char* kOp = "ltgnn_forward_";
   check_mix(kOp, alpha, c0);
   LtgnnForwardParams p;
-  p.sample = sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops, true);
+  p.sample = sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops,
+                             row_fanout, edge_starts, true);
   const int64_t num_nodes = p.sample.csr.num_rows;
   LTGNN_CHECK(kOp, p.sample.csr.num_cols == num_nodes, "delta must have num_nodes = ", num_nodes,
               " rows, got ", p.sample.csr.num_cols);
@@ -43,7 +45,7 @@ std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, 
   }
   p.alpha = alpha;
   p.c0 = c0;
-  check_target_fault(kOp, p.sample.csr, p.sample.rows, "rows", LTGNN_RUN(kOp, ltgnn_forward, delta, p));
+  check_sampled_fault(kOp, p.sample, LTGNN_RUN(kOp, ltgnn_forward, delta, p));
   return {out, h};
 }
 

@@ -42,6 +42,7 @@ const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, co
 SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, const Tensor& indices,
                                         const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                         const Tensor& x, int64_t fanout, int64_t seed, bool self_loops,
+                                        const OptionalTensor& row_fanout, const OptionalTensor& edge_starts,
                                         bool takes_bfloat16) {
   check_dim(op, "x", x, 2, "[num_cols, dim]");
   SampleAggregateParams p;
@@ -60,18 +61,33 @@ SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, co
   p.fanout = static_cast<int>(fanout);
   p.seed = static_cast<uint64_t>(seed);
   p.self_loops = self_loops;
+  p.row_fanout = row_fanout_of(op, row_fanout, p.csr, x);
+  p.edge_starts = edge_starts_of(op, edge_starts, p.csr, x);
   return p;
 }
 
 SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, const Tensor& indices,
                                       const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                       const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
-                                      bool self_loops, bool takes_bfloat16) {
+                                      bool self_loops, const OptionalTensor& row_fanout,
+                                      const OptionalTensor& edge_starts, bool takes_bfloat16) {
   SampleAggregateParams p = sampling_settings(op, indptr, indices, row_scale, col_scale, x, fanout, seed,
-                                              self_loops, takes_bfloat16);
+                                              self_loops, row_fanout, edge_starts, takes_bfloat16);
   p.rows = id_vector(op, "rows", rows, x);
   p.num_targets = rows.numel();
   return p;
+}
+
+const int16_t* row_fanout_of(const char* op, const OptionalTensor& row_fanout, const CsrView& csr,
+                             const Tensor& like, const char* like_name) {
+  return static_cast<const int16_t*>(
+      optional_vector(op, "row_fanout", row_fanout, csr.num_rows, ScalarType::Short, like, like_name));
+}
+
+const int32_t* edge_starts_of(const char* op, const OptionalTensor& edge_starts, const CsrView& csr,
+                              const Tensor& like, const char* like_name) {
+  return static_cast<const int32_t*>(
+      optional_vector(op, "edge_starts", edge_starts, csr.num_edges, ScalarType::Int, like, like_name));
 }
 
 void check_target_fault(const char* op, const CsrView& csr, const int64_t* ids, const char* name,

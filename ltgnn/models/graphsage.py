@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, TableCounts
 from ltgnn.models.graph_encoder import GraphEncoder
-from ltgnn.ops import adam_, mix_seed, propagate, sample_neighbors
+from ltgnn.ops import Csr, adam_, labor_sample, mix_seed, propagate, sample_neighbors
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,23 @@ class GraphSAGEConfig(ModelConfig):
     Attributes:
         layers: how many hops of neighbours are seen.
         fanout: neighbours sampled for each node at each hop in training; inference takes all of them.
+        neighbor_sampling: 'uniform': each node draws for itself; 'labor': those of a hop draw together, `fanout`
+            each in the mean, so that a batch touches fewer nodes (LABOR-0).
     """
 
     layers: int = 2
     fanout: int = 5
+    neighbor_sampling: Literal["uniform", "labor"] = "uniform"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("layers", self.layers >= 0, "not negative")
         self._require("fanout", 1 <= self.fanout <= 256, "in [1, 256]")
+        self._require(
+            "neighbor_sampling",
+            self.neighbor_sampling in ("uniform", "labor"),
+            "'uniform' or 'labor'",
+        )
 
 
 class GraphSAGE(GraphEncoder):
@@ -99,7 +107,8 @@ class GraphSAGE(GraphEncoder):
             for layer in range(self.config.layers):
                 level = self.config.layers - 1 - layer
                 own = torch.searchsorted(levels[level + 1], levels[level])
-                x = self._layer(x[own], _mean(x, samples[level]), named, layer)
+                mean = propagate(samples[level], x)
+                x = self._layer(x[own], mean, named, layer)
             out = normalize(x, dim=1)
         loss, grad = self._loss_and_grad(out.detach().contiguous(), positions, batch)
         grads = torch.autograd.grad(out, leaves, grad, allow_unused=True)
@@ -127,30 +136,29 @@ class GraphSAGE(GraphEncoder):
         x = x @ weights[f"self{layer}"] + mean @ weights[f"neighbors{layer}"]
         return torch.relu(x) if layer + 1 < self.config.layers else x
 
-    def _tree(self, rows: Tensor, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Sorted nodes of each level, from `rows` down, and where the samples of a level lie in the next one.
+    def _tree(self, rows: Tensor, seed: int) -> tuple[list[Tensor], list[Csr]]:
+        """Sorted nodes of each level, from `rows` down, and what of the next one each level takes the mean of.
 
         Returns:
-            (levels: layers + 1 vectors of nodes; samples: [nodes of a level, fanout], -1 for none).
+            (levels: layers + 1 vectors of nodes; means: for each level a matrix [its nodes, nodes of the next],
+            whose row is the mean of the node's sampled neighbours, or 0 where there are none).
         """
-        levels, samples = [rows], []
+        levels, means = [rows], []
         for layer in range(self.config.layers):
-            drawn = sample_neighbors(
-                self.graph, levels[-1], fanout=self.config.fanout, seed=mix_seed(seed, layer)
-            )
-            below = torch.unique(torch.cat([levels[-1], drawn[drawn >= 0]]))
-            place = torch.searchsorted(below, drawn.clamp(min=0))
-            samples.append(torch.where(drawn >= 0, place, -1))
+            indptr, drawn = self._draw(levels[-1], mix_seed(seed, layer))
+            below = torch.unique(torch.cat([levels[-1], drawn]))
+            share = indptr.diff().clamp(min=1).to(self.e0.dtype).reciprocal()
+            place = torch.searchsorted(below, drawn)
+            means.append(Csr(indptr, place, len(below), row_scale=share))
             levels.append(below)
-        return levels, samples
+        return levels, means
 
-
-def _mean(x: Tensor, samples: Tensor) -> Tensor:
-    """[n, dim]: mean of the sampled rows of x, 0 where there are none."""
-    there = (samples >= 0).to(x.dtype)[..., None]
-    total = (
-        (x[samples.clamp(min=0)] * there).sum(1)
-        if len(x)
-        else x.new_zeros(len(samples), x.shape[1])
-    )
-    return total / there.sum(1).clamp(min=1)
+    def _draw(self, rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """(indptr [len(rows) + 1], sampled neighbours of the rows, one row after another)."""
+        fanout = self.config.fanout
+        if self.config.neighbor_sampling == "labor":
+            sample = labor_sample(self.graph, rows, fanout=fanout, seed=seed)
+            return sample.indptr, sample.indices
+        drawn = sample_neighbors(self.graph, rows, fanout=fanout, seed=seed)
+        there = drawn >= 0
+        return torch.cat([rows.new_zeros(1), there.sum(1).cumsum(0)]), drawn[there]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph, TableStorage
+from ltgnn.models import ltgnn_memory
 from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.models.ltgnn_config import LTGNNConfig
-from ltgnn.models.memory_need import TableCounts
+from ltgnn.models.memory_need import MemoryNeed, TableCounts
+from ltgnn.models.neighbor_sampling import NeighborSampling
 from ltgnn.ops import (
     LtgnnTables,
     adam_,
@@ -64,35 +67,28 @@ class LTGNN(Recommender):
         self.register_buffer("history_sum", self._empty_table())
         adjustment = self._empty_table(torch.float32) if adjusted else None
         self.register_buffer("adjustment", adjustment)
+        self.sampling = NeighborSampling(graph, config)
         self._start()
         self.refresh()
 
     @classmethod
     def table_dtypes(cls, config: LTGNNConfig) -> tuple[torch.dtype, torch.dtype]:
         """See the base class."""
-        return (
-            torch.bfloat16 if config.table_dtype == "bfloat16" else torch.float32,
-            torch.float32 if config.table_dtype == "float32" else torch.bfloat16,
-        )
+        return ltgnn_memory.table_dtypes(config)
 
     @classmethod
     def table_counts(cls, config: LTGNNConfig) -> TableCounts:
         """See the base class."""
-        deep, adjusted = config.depth == "fixed_point", config.c1 > 0 or config.c2 > 0
-        embeddings, others = (dtype.itemsize / 4 for dtype in cls.table_dtypes(config))
-        kept = embeddings + others * (4 + deep + config.gradient_memory) + adjusted
-        swept = (
-            {"stored": 0, "sweeps": min(config.sweeps, 2), "solve": 4}[config.inference]
-            if deep
-            else 1
-        )
-        copied = {"float32": 0.0, "mixed": 0.5, "bfloat16": 1.0 + deep}[config.table_dtype]
-        taken_out = 0 if config.c0 == config.c1 == config.c2 == 0 else 3 + adjusted
-        return TableCounts(
-            kept,
-            training=3 * adjusted + copied,
-            inference=max(swept, 1 + taken_out if taken_out else 0) + copied,
-        )
+        return ltgnn_memory.table_counts(config)
+
+    @classmethod
+    def memory_need(
+        cls, config: LTGNNConfig, num_users: int, num_items: int, num_edges: int
+    ) -> MemoryNeed:
+        """See the base class."""
+        need = super().memory_need(config, num_users, num_items, num_edges)
+        extra = NeighborSampling.extra_bytes(config, num_users + num_items, num_edges)
+        return replace(need, training=need.training + extra, inference=need.inference + extra)
 
     @torch.no_grad()
     def _start(self) -> None:
@@ -115,6 +111,7 @@ class LTGNN(Recommender):
         source = self.e0 if self.z is None else self.z
         source = source.detach().to(self.history_sum.dtype)
         propagate(self.graph, source, self_loops=self.config.self_loops, out=self.history_sum)
+        self.sampling.renew(self.graph, self.delta, self.g)
         self.delta.zero_()
         if self.adjustment is not None:
             self.adjustment.copy_(self._adjustment())
@@ -165,8 +162,8 @@ class LTGNN(Recommender):
         batch = self.choose_negatives(batch)
         rows, positions, l2 = self._targets(batch)
         out, h = ltgnn_forward_(
-            self.graph, tables, rows, alpha=c.alpha, c0=c.c0, fanout=c.fanout, seed=batch.seed,
-            self_loops=c.self_loops,
+            self.graph, tables, rows, alpha=c.alpha, c0=c.c0, seed=batch.seed, self_loops=c.self_loops,
+            **self.sampling.arguments,
         )  # fmt: skip
         rest = 1.0
         if self.adjustment is not None:
@@ -224,7 +221,7 @@ class LTGNN(Recommender):
         c = self.config
         return ltgnn_bpr_step_(
             self.graph, self._tables(), users, items, negatives, self.step.view(1), alpha=c.alpha,
-            c0=c.c0, fanout=c.fanout, seed=seed, self_loops=c.self_loops, l2=c.l2, lr=lr,
+            c0=c.c0, seed=seed, self_loops=c.self_loops, l2=c.l2, lr=lr, **self.sampling.arguments,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -293,7 +290,7 @@ class LTGNN(Recommender):
 
     def _move_sampled_neighbors(self, rows: Tensor, seed: int, step: int, lr: float) -> None:
         """The authors' optimiser gets zero gradients for the sampled neighbours too, so momentum moves them."""
-        sampled = sample_neighbors(self.graph, rows, fanout=self.config.fanout, seed=seed)
+        sampled = sample_neighbors(self.graph, rows, seed=seed, **self.sampling.arguments)
         others = torch.unique(sampled[sampled >= 0])
         others = others[~torch.isin(others, rows)]
         zeros = torch.zeros(len(others), self.config.dim, device=others.device)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ltgnn.models.base import ModelConfig
+from ltgnn.models.neighbor_sampling import NEIGHBOR_SAMPLING
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class LTGNNConfig(ModelConfig):
             hops, Z = (1 - alpha) A Z + alpha E0, by one sampled step from the stored Z in each batch.
         alpha: teleport probability: how much of a node's own embedding stays.
         fanout: neighbours sampled for each target row; rows with no more are exact.
+        neighbor_sampling: 'uniform'; 'adaptive': each row has a fanout of its own, by its degree and by how far its
+            neighbours moved before the last refresh (Neyman's allocation), with `fanout` their mean over a batch;
+            'importance': neighbours are drawn in proportion to how far they moved; 'adaptive_importance': both.
         refresh_every: steps between exact refreshes of the memory; 0 for once an epoch.
         refresh_residual: refresh, too, once what is stored has moved this far from the history, relative to its own
             length, in the rows of a batch (root mean square, looked at eight times an epoch); 0: never.
@@ -41,6 +45,9 @@ class LTGNNConfig(ModelConfig):
     depth: Literal["one_hop", "fixed_point"] = "one_hop"
     alpha: float = 0.55
     fanout: int = 4
+    neighbor_sampling: Literal["uniform", "adaptive", "importance", "adaptive_importance"] = (
+        "uniform"
+    )
     refresh_every: int = 0
     refresh_residual: float = 0.1
     gradient_memory: bool = False
@@ -62,6 +69,11 @@ class LTGNNConfig(ModelConfig):
         )
         self._require("alpha", 0 < self.alpha <= 1, "in (0, 1]")
         self._require("fanout", 0 <= self.fanout <= 256, "in [0, 256]")
+        self._require(
+            "neighbor_sampling",
+            self.neighbor_sampling in NEIGHBOR_SAMPLING,
+            " or ".join(map(repr, NEIGHBOR_SAMPLING)),
+        )
         self._require("refresh_every", self.refresh_every >= 0, "not negative")
         self._require("refresh_residual", self.refresh_residual >= 0, "not negative")
         self._require("sweeps", self.sweeps >= 0, "not negative")

@@ -5,11 +5,14 @@ from ltgnn.ops.corrected_softmax import corrected_softmax_loss_and_grad
 from ltgnn.ops.csr import Csr, GraphLike, SlackRows, SupportsCsr, SupportsSlackRows
 from ltgnn.ops.epoch_pairs import epoch_pairs
 from ltgnn.ops.fixed_point import push_residual_, solve_fixed_point, y_to_z, z_to_y
+from ltgnn.ops.importance_starts import importance_starts
 from ltgnn.ops.incremental_update import IncrementalResult, incremental_update
+from ltgnn.ops.labor_sample import LayerSample, labor_sample
 from ltgnn.ops.losses import bpr_loss, in_batch_softmax_loss, loss_and_grad
 from ltgnn.ops.ltgnn_bpr_step import ltgnn_bpr_step_
 from ltgnn.ops.ltgnn_step import LtgnnTables, ltgnn_forward_, ltgnn_update_
 from ltgnn.ops.negative_sample import negative_sample
+from ltgnn.ops.neyman_fanout import MAX_FANOUT, neyman_fanout
 from ltgnn.ops.pair_scores import pair_scores
 from ltgnn.ops.propagate import propagate
 from ltgnn.ops.sample_aggregate import sample_aggregate, sample_neighbors
@@ -19,10 +22,12 @@ from ltgnn.ops.topk import topk
 from ltgnn.ops.topk_scores import topk_scores_
 
 __all__ = [
+    "MAX_FANOUT",
     "SAMPLED_LOSSES",
     "Csr",
     "GraphLike",
     "IncrementalResult",
+    "LayerSample",
     "LtgnnTables",
     "SlackRows",
     "SupportsCsr",
@@ -31,14 +36,17 @@ __all__ = [
     "bpr_loss",
     "corrected_softmax_loss_and_grad",
     "epoch_pairs",
+    "importance_starts",
     "in_batch_softmax_loss",
     "incremental_update",
+    "labor_sample",
     "loss_and_grad",
     "ltgnn_bpr_step_",
     "ltgnn_forward_",
     "ltgnn_update_",
     "mix_seed",
     "negative_sample",
+    "neyman_fanout",
     "pair_scores",
     "propagate",
     "push_residual_",

@@ -32,6 +32,8 @@ def ltgnn_bpr_step_(
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
 ) -> Tensor:
     """`ltgnn_forward_`, `bpr_loss` and `ltgnn_update_` on the distinct nodes of a batch of triples.
 
@@ -45,7 +47,7 @@ def ltgnn_bpr_step_(
         users, items, negatives: [batch], int64, node numbers (rows of the tables; items come after users).
         counter: [1], int64: steps done; counted up. Adam's step number is what it then says. The neighbours are
             drawn with the seed `mix_seed(seed, counter)`, counter as it was before.
-        alpha, c0, fanout, self_loops: as for `ltgnn_forward_`.
+        alpha, c0, fanout, self_loops, row_fanout, edge_starts: as for `ltgnn_forward_`.
         seed: with `counter` it decides what is drawn.
         l2: each occurrence of a row in the batch adds `l2 / batch` to the weight of the row's L2 term.
         faithful, lr, beta1, beta2, eps: as for `ltgnn_update_`.
@@ -78,7 +80,7 @@ def ltgnn_bpr_step_(
         loss: Tensor = torch.ops.ltgnn.ltgnn_bpr_step_(
             csr.indptr, csr.indices, csr.row_scale, users, items, negatives, tables.e0, tables.z,
             tables.delta, tables.history_sum, tables.g, tables.m, tables.v, counter, alpha, c0,
-            fanout, seed, self_loops, l2, faithful, lr, beta1, beta2, eps,
+            fanout, seed, self_loops, l2, faithful, lr, beta1, beta2, eps, row_fanout, edge_starts,
         )  # fmt: skip
     return loss
 

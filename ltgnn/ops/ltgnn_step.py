@@ -54,6 +54,8 @@ def ltgnn_forward_(
     fanout: int,
     seed: int,
     self_loops: bool = False,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One sampled step of `Z = (1 - alpha) A Z + alpha E0` on `rows`; stores their z.
 
@@ -65,7 +67,7 @@ def ltgnn_forward_(
         rows: [num_targets], int64, distinct.
         alpha: teleport probability, in [0, 1].
         c0: output adjustment, in [0, 1).
-        fanout, seed, self_loops: as for `sample_aggregate`.
+        fanout, seed, self_loops, row_fanout, edge_starts: as for `sample_aggregate`.
 
     Returns:
         (out [num_targets, dim], h [num_targets, dim]): adjusted outputs, and the aggregate of the gradient
@@ -89,7 +91,7 @@ def ltgnn_forward_(
     with torch.no_grad():  # else torch makes up a gradient function that only warns
         out, h = torch.ops.ltgnn.ltgnn_forward_(
             csr.indptr, csr.indices, csr.row_scale, rows, tables.e0, tables.z, tables.delta,
-            tables.history_sum, tables.g, alpha, c0, fanout, seed, self_loops,
+            tables.history_sum, tables.g, alpha, c0, fanout, seed, self_loops, row_fanout, edge_starts,
         )  # fmt: skip
     return out, h
 
@@ -145,8 +147,11 @@ def ltgnn_update_(
 @register_fake("ltgnn_forward_")
 def _(indptr: Tensor, indices: Tensor, scale: Any, rows: Tensor, e0: Tensor, z: Any,
       delta: Tensor, history_sum: Tensor, g: Any, alpha: float, c0: float, fanout: int, seed: int,
-      self_loops: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
-    require_one_device("ltgnn_forward_", indptr, indices, scale, rows, e0, z, delta, history_sum, g)
+      self_loops: bool, row_fanout: Any = None, edge_starts: Any = None,
+      ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    require_one_device(
+        "ltgnn_forward_", indptr, indices, scale, rows, e0, z, delta, history_sum, g, row_fanout, edge_starts
+    )  # fmt: skip
     targets, dim, dtype = rows.shape[0], delta.shape[1], sums_dtype(delta)
     return (
         delta.new_empty((targets, dim), dtype=dtype),

@@ -7,6 +7,7 @@ Where an operator returns a gradient, its twin returns only the value: autograd 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, normalize
@@ -131,18 +132,74 @@ def row_of(indptr: Tensor, indices: Tensor, row: int) -> Tensor:
 
 
 def sample_neighbors(
-    indptr: Tensor, indices: Tensor, rows: Tensor, num_cols: int, fanout: int, seed: int
+    indptr: Tensor,
+    indices: Tensor,
+    rows: Tensor,
+    num_cols: int,
+    fanout: int,
+    seed: int,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
 ) -> Tensor:
-    """[num_targets, fanout]: the neighbours drawn for each row; -1 past the end of a short row."""
+    """[num_targets, fanout]: the neighbours drawn for each row; -1 past the number drawn."""
+    drawing = (num_cols, fanout, seed, row_fanout, edge_starts)
+    return _draw_neighbors(indptr, indices, rows, *drawing)[0]
+
+
+def _draw_neighbors(
+    indptr: Tensor,
+    indices: Tensor,
+    rows: Tensor,
+    num_cols: int,
+    fanout: int,
+    seed: int,
+    row_fanout: Tensor | None,
+    edge_starts: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """What `sample_neighbors` returns, and what each drawn neighbour counts for, in float64."""
+    if edge_starts is not None and edge_starts.shape != indices.shape:
+        raise ValueError("edge_starts must have one element for each edge")
+    if row_fanout is not None and len(row_fanout) != len(indptr) - 1:
+        raise ValueError("row_fanout must have one element for each row")
     out = torch.full((len(rows), fanout), -1)
+    counts_for = torch.zeros(len(rows), fanout, dtype=torch.float64)
     for k, row in enumerate(rows.tolist()):
         neighbors = row_of(indptr, indices, row)
-        picks = _sample_positions(len(neighbors), fanout, seed, row)
+        degree, own = len(neighbors), fanout if row_fanout is None else int(row_fanout[row])
+        if not 0 <= own <= fanout:
+            raise ValueError(f"row_fanout must be in [0, {fanout}], got {own} for row {row}")
+        if edge_starts is None or degree <= own:
+            picks = _sample_positions(degree, own, seed, row)
+            weights = [degree / max(1, len(picks))] * len(picks)
+        else:
+            begin = int(indptr[row])
+            starts = (edge_starts[begin : begin + degree].long() & _MASK).tolist()
+            picks, weights = _weighted_positions(starts, own, seed, row)
         for j, pick in enumerate(picks):
             if not 0 <= neighbors[pick] < num_cols:
                 raise IndexError(f"indices must be in [0, {num_cols}), got {neighbors[pick]}")
-            out[k, j] = neighbors[pick]
-    return out
+            out[k, j], counts_for[k, j] = neighbors[pick], weights[j]
+    return out, counts_for
+
+
+def _weighted_positions(
+    starts: list[int], fanout: int, seed: int, row: int
+) -> tuple[list[int], list[float]]:
+    """The edges that stratified draws from [0, 2^31) fall on, and what each counts for."""
+    borders, picks, weights = [0, *starts[1:], 2**31], [], []
+    for k in range(fanout):
+        place = ((k << 31) + (philox(seed, row, k // 4)[k % 4] >> 1)) // fanout
+        low, high = (
+            0,
+            len(starts),
+        )  # as the kernels go, so that a list in disorder gives the same edges
+        while high - low > 1:
+            middle = low + (high - low) // 2
+            low, high = (middle, high) if borders[middle] <= place else (low, middle)
+        picks.append(low)
+        span = borders[high] - borders[low]
+        weights.append(float(np.float32(2**31) / np.float32(span)) / fanout)
+    return picks, weights
 
 
 def sample_aggregate(
@@ -158,19 +215,20 @@ def sample_aggregate(
     fanout: int,
     seed: int,
     self_loops: bool,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sampled, variance-reduced rows of `A x`, and of `A second` over the same neighbours."""
-    neighbors = sample_neighbors(indptr, indices, rows, len(x), fanout, seed)
-    degrees = take(indptr.diff(), rows)
+    drawing = (len(x), fanout, seed, row_fanout, edge_starts)
+    neighbors, counts_for = _draw_neighbors(indptr, indices, rows, *drawing)
     # A missing neighbour (-1) takes part as node 0 with weight 0, but node 0 may hold a NaN: mask.
     drawn = neighbors >= 0
-    share = degrees.double() / drawn.sum(1).clamp(min=1)
 
     def aggregate(table: Tensor) -> Tensor:
         scaled = table if col_scale is None else table * col_scale[:, None]
         gathered = scaled.new_zeros(*neighbors.shape, table.shape[1])
-        gathered[drawn] = scaled[neighbors[drawn]]
-        y = gathered.sum(1) * share.to(table.dtype)[:, None]
+        gathered[drawn] = scaled[neighbors[drawn]] * counts_for[drawn].to(table.dtype)[:, None]
+        y = gathered.sum(1)
         if self_loops:
             y = y + take(scaled, rows)
         return y if row_scale is None else y * row_scale[rows][:, None]

@@ -50,11 +50,13 @@ def ltgnn_forward_(
     fanout: int,
     seed: int,
     self_loops: bool,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One sampled step of the fixed point on distinct `rows`; writes z, if given, and delta."""
     x, h = sample_aggregate(
         indptr, indices, scale, scale, rows, as_sums(delta), None, as_sums(history_sum),
-        None if g is None else as_sums(g), fanout, seed, self_loops,
+        None if g is None else as_sums(g), fanout, seed, self_loops, row_fanout, edge_starts,
     )  # fmt: skip
     own = as_sums(e0[rows])
     z_new = (1 - alpha) * x + alpha * own
@@ -122,6 +124,8 @@ def ltgnn_bpr_step_(
     beta1: float,
     beta2: float,
     eps: float,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
 ) -> Tensor:
     """Forward, loss and update of the distinct nodes of a batch, in place; the loss."""
     done = int(counter)
@@ -134,7 +138,7 @@ def ltgnn_bpr_step_(
     rows, positions, occurrences = torch.unique(nodes, return_inverse=True, return_counts=True)
     out, h = ltgnn_forward_(
         indptr, indices, scale, rows, e0, z, delta, history_sum, g, alpha, c0, fanout,
-        mix_seed(seed, done), self_loops,
+        mix_seed(seed, done), self_loops, row_fanout, edge_starts,
     )  # fmt: skip
     with torch.enable_grad():
         leaf = out.detach().requires_grad_()

@@ -22,13 +22,16 @@ def sample_aggregate(
     history: Tensor | None = None,
     history_sum: Tensor | None = None,
     self_loops: bool = False,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
 ) -> Tensor:
     """Estimate rows of `A x` from `fanout` sampled neighbours each.
 
     Without history, the sampled mean scaled to the degree. With `history` (an older copy of x) and
     `history_sum = A history`, the variance-reduced estimate `A (x - history) + history_sum`, whose variance
     is that of the change since the copy (Chen et al., ICML 2018; LTGNN, WWW 2024). Unbiased in both forms; a
-    row with no more than `fanout` neighbours is exact. Neighbours are drawn without replacement.
+    row with no more than `fanout` neighbours is exact. Neighbours are drawn without replacement or, given
+    `edge_starts`, in proportion to an importance and weighed by its inverse (Hansen and Hurwitz, 1943).
 
     Args:
         graph: as for `propagate`; normalised from its degrees where it is a `BipartiteGraph`.
@@ -39,6 +42,9 @@ def sample_aggregate(
         history: [num_cols, dim], subtracted from x.
         history_sum: [num_rows, dim], added to the result.
         self_loops: add the identity to A; it is never sampled but taken exactly.
+        row_fanout: [num_rows], int16: how many each row draws, in [0, fanout]; None: `fanout` for all.
+        edge_starts: [num_edges], int32, of `importance_starts`: draw by importance, with replacement; None:
+            uniformly, without.
 
     Returns:
         [num_targets, dim]. No gradient is recorded.
@@ -46,7 +52,7 @@ def sample_aggregate(
     Raises:
         ValueError, IndexError, TypeError: as for `propagate`; fanout out of range; a graph with stored values.
 
-    Complexity: O(num_targets * fanout * dim).
+    Complexity: O(num_targets * fanout * dim); by importance O(num_targets * fanout * log(degree)) more.
 
     Example:
         >>> import torch, ltgnn
@@ -64,21 +70,29 @@ def sample_aggregate(
     with torch.no_grad():  # else torch makes up a gradient function that only warns
         result: Tensor = torch.ops.ltgnn.sample_aggregate(
             csr.indptr, csr.indices, csr.row_scale, csr.col_scale, rows, x, history, history_sum,
-            None, fanout, seed, self_loops,
+            None, fanout, seed, self_loops, row_fanout, edge_starts,
         )[0]  # fmt: skip
     return result
 
 
-def sample_neighbors(graph: SupportsCsr, rows: Tensor, *, fanout: int, seed: int) -> Tensor:
-    """The neighbours that `sample_aggregate` draws with the same fanout and seed.
+def sample_neighbors(
+    graph: SupportsCsr,
+    rows: Tensor,
+    *,
+    fanout: int,
+    seed: int,
+    row_fanout: Tensor | None = None,
+    edge_starts: Tensor | None = None,
+) -> Tensor:
+    """The neighbours that `sample_aggregate` draws with the same settings.
 
     Args:
         graph: the graph, with the CSR protocol.
         rows: [num_targets], int64.
-        fanout, seed: as for `sample_aggregate`.
+        fanout, seed, row_fanout, edge_starts: as for `sample_aggregate`.
 
     Returns:
-        [num_targets, fanout], int64 node numbers; -1 where a row has fewer neighbours.
+        [num_targets, fanout], int64 node numbers; -1 where a row has fewer neighbours or draws fewer.
 
     Raises:
         ValueError, IndexError: as for `sample_aggregate`.
@@ -94,25 +108,25 @@ def sample_neighbors(graph: SupportsCsr, rows: Tensor, *, fanout: int, seed: int
     """
     csr = graph.csr(dtype=torch.float32, self_loops=False, normalized=True)
     result: Tensor = torch.ops.ltgnn.sample_neighbors(
-        csr.indptr, csr.indices, rows, csr.num_cols, fanout, seed
+        csr.indptr, csr.indices, rows, csr.num_cols, fanout, seed, row_fanout, edge_starts
     )
     return result
 
 
 @register_fake("sample_neighbors")
 def _(indptr: Tensor, indices: Tensor, rows: Tensor, num_cols: int, fanout: int, seed: int,
-      ) -> Tensor:  # fmt: skip
-    require_one_device("sample_neighbors", indptr, indices, rows)
+      row_fanout: Any = None, edge_starts: Any = None) -> Tensor:  # fmt: skip
+    require_one_device("sample_neighbors", indptr, indices, rows, row_fanout, edge_starts)
     return rows.new_empty((rows.shape[0], fanout))
 
 
 @register_fake("sample_aggregate")
 def _(indptr: Tensor, indices: Tensor, row_scale: Any, col_scale: Any, rows: Tensor, x: Tensor,
       history: Any, history_sum: Any, second: Any, fanout: int, seed: int, self_loops: bool,
-      ) -> tuple[Tensor, Tensor]:  # fmt: skip
+      row_fanout: Any = None, edge_starts: Any = None) -> tuple[Tensor, Tensor]:  # fmt: skip
     require_one_device(
         "sample_aggregate", indptr, indices, row_scale, col_scale, rows, x, history, history_sum,
-        second,
+        second, row_fanout, edge_starts,
     )  # fmt: skip
     targets, dim = rows.shape[0], x.shape[1]
     return x.new_empty((targets, dim)), x.new_empty((targets if second is not None else 0, dim))

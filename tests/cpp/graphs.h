@@ -82,6 +82,27 @@ inline Graph graph_of_degrees(const std::vector<int64_t>& degrees, int64_t num_c
   return graph;
 }
 
+// Each row's own fanout, in [0, most].
+inline std::vector<int16_t> random_fanouts(const Graph& graph, int most, Random& random) {
+  std::vector<int16_t> fanouts(static_cast<size_t>(graph.num_rows()));
+  for (int16_t& fanout : fanouts) fanout = static_cast<int16_t>(below(random, most + 1));
+  return fanouts;
+}
+
+// Random parts of [0, 2^31) for the edges of each row, some of them tiny.
+inline std::vector<int32_t> random_starts(const Graph& graph, Random& random) {
+  std::vector<int32_t> starts(graph.wide.size());
+  for (size_t row = 0; row + 1 < graph.indptr.size(); ++row) {
+    if (!valid_row(graph.view(DType::kInt64), static_cast<int64_t>(row))) continue;  // damaged on purpose
+    const auto begin = starts.begin() + graph.indptr[row], end = starts.begin() + graph.indptr[row + 1];
+    for (auto start = begin; start != end; ++start)
+      *start = static_cast<int32_t>(random() >> (random() & 1 ? 33 : 50));
+    std::sort(begin, end);
+    if (begin != end) *begin = 0;
+  }
+  return starts;
+}
+
 template <class T>
 T from_double(double x) {
   if constexpr (std::is_same_v<T, BFloat16>)

@@ -44,6 +44,8 @@ struct StepCase {
   uint64_t options, seed;
   int fanout;
   std::vector<int64_t> rows;
+  std::vector<int16_t> fanouts;
+  std::vector<int32_t> starts;
   std::vector<T> scale, e0, z, delta, history_sum, g, m, v, l2, grad, h, z_new, out;
 
   StepCase(int64_t dim_, int64_t targets_, int fanout_, Random& random)
@@ -60,6 +62,8 @@ struct StepCase {
     l2 = random_values<T>(targets, random);
     for (auto* nodes : {&e0, &z, &delta, &history_sum, &g, &m}) *nodes = table(kNodes);
     v = magnitudes(table(kNodes));
+    fanouts = random_fanouts(graph, fanout, random);
+    starts = random_starts(graph, random);
     for (auto* batch : {&grad, &h, &z_new, &out}) *batch = table(targets);
   }
 
@@ -80,6 +84,8 @@ struct StepCase {
     p.sample.seed = seed;
     p.sample.self_loops = has(2);
     p.sample.type = kTypeOf<T>;
+    p.sample.row_fanout = has(11) ? fanouts.data() : nullptr;
+    p.sample.edge_starts = has(12) ? starts.data() : nullptr;
     p.e0 = e0.data();
     p.z = has(3) ? z.data() : nullptr;
     p.delta = delta.data();

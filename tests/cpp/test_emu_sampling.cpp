@@ -31,11 +31,15 @@ std::vector<int64_t> random_targets(int64_t count, int64_t num_rows, Random& ran
   return rows;
 }
 
-void test_neighbors(int fanout, DType index, Random& random) {
+void test_neighbors(int fanout, DType index, bool own_fanouts, bool weighted, Random& random) {
   const Graph graph = graph_around(fanout, 400, random);
   const auto rows = random_targets(60, graph.num_rows(), random);
   std::vector<int64_t> expected(rows.size() * static_cast<size_t>(fanout)), out(expected.size());
   SampleNeighborsParams p{graph.view(index), rows.data(), 60, fanout, random(), expected.data()};
+  const auto fanouts = random_fanouts(graph, fanout, random);
+  const auto starts = random_starts(graph, random);
+  p.row_fanout = own_fanouts ? fanouts.data() : nullptr;
+  p.edge_starts = weighted ? starts.data() : nullptr;
   CHECK(cpu_kernels().sample_neighbors(p, {}) == -1);
   p.out = out.data();
   for_each_schedule([&] {
@@ -65,6 +69,8 @@ struct AggregateCase {
   Graph graph;
   std::vector<int64_t> rows;
   std::vector<T> x, history, history_sum, second, row_scale, col_scale, out, out_second;
+  std::vector<int16_t> fanouts;
+  std::vector<int32_t> starts;
   SampleAggregateParams params;
 
   AggregateCase(Graph made, int64_t targets, int64_t dim, int fanout, DType index, Random& random)
@@ -76,6 +82,8 @@ struct AggregateCase {
     second = random_values<T>(num_cols * dim, random);
     row_scale = random_values<T>(num_rows, random);
     col_scale = random_values<T>(num_cols, random);
+    fanouts = random_fanouts(graph, fanout, random);
+    starts = random_starts(graph, random);
     out.resize(static_cast<size_t>(targets * dim));
     out_second.resize(out.size());
     const uint64_t options = random();
@@ -95,6 +103,8 @@ struct AggregateCase {
     params.seed = random();
     params.self_loops = (options & 32) && num_rows == num_cols;
     params.type = kTypeOf<T>;
+    params.row_fanout = options & 64 ? fanouts.data() : nullptr;
+    params.edge_starts = options & 128 ? starts.data() : nullptr;
   }
 };
 
@@ -146,6 +156,7 @@ void test_fault(const Graph& graph, const std::vector<int64_t>& rows, FaultKind 
     AggregateCase<T> test(graph, targets, kDim, kFanout, index, random);
     test.rows = rows;
     test.params.rows = test.rows.data();
+    test.params.row_fanout = nullptr;  // every row draws
     std::vector<int64_t> neighbors(rows.size() * kFanout), negatives(rows.size());
     SampleNeighborsParams sample{graph.view(index), rows.data(), targets, kFanout, 1, neighbors.data()};
     NegativeSampleParams negative{graph.view(index), rows.data(), targets, 1, negatives.data()};
@@ -171,6 +182,21 @@ void test_fault(const Graph& graph, const std::vector<int64_t>& rows, FaultKind 
       }
     });
   }
+}
+
+// A fanout that is none: reported with the row, and the other targets are not touched.
+template <class T>
+void test_bad_fanout(int16_t nonsense, Random& random) {
+  AggregateCase<T> test(random_graph(40, 40, 9, random), 20, 6, 4, DType::kInt32, random);
+  test.params.row_fanout = test.fanouts.data();
+  const int64_t row = test.rows[3];
+  test.fanouts[static_cast<size_t>(row)] = nonsense;
+  for_each_schedule([&] {
+    const FaultRecord fault = fault_of(cuda::sample_aggregate, test.params);
+    CHECK(fault.state == FaultRecord::kComplete && fault.kind == FaultKind::kFanout);
+    CHECK(fault.position == row && fault.value == nonsense && fault.bound == 4);
+    for (size_t k = 0; k < test.rows.size(); ++k) CHECK(std::isnan(test.out[k * 6]) == (test.rows[k] == row));
+  });
 }
 
 template <class T>
@@ -212,8 +238,10 @@ int main() {
   using ltgnn::DType;
   Random random(11);
   for (const int fanout : {0, 1, 3, 4, 9, 31, 33, 70, 256}) {
-    test_neighbors(fanout, DType::kInt32, random);
-    test_neighbors(fanout, DType::kInt64, random);
+    for (const int options : {0, 1, 2, 3}) {
+      test_neighbors(fanout, DType::kInt32, options & 1, options & 2, random);
+      test_neighbors(fanout, DType::kInt64, options & 1, options & 2, random);
+    }
   }
   test_negatives(DType::kInt32, random);
   test_negatives(DType::kInt64, random);
@@ -227,5 +255,7 @@ int main() {
   test_aggregate<float>(4, 256, random);
   test_faults<float>(random);
   test_faults<double>(random);
+  for (const int16_t nonsense : {int16_t{-1}, int16_t{5}, int16_t{INT16_MAX}, int16_t{INT16_MIN}})
+    test_bad_fanout<float>(nonsense, random);
   return finish();
 }

@@ -90,6 +90,13 @@ void test_targets(const CpuKernels& kernels, DType index, Random& random) {
   aggregate.dim = kDim;
   aggregate.fanout = kFanout;
   aggregate.type = kTypeOf<T>;
+  // Nonsense in `starts` may give any neighbour of the row; a fanout of nonsense is a fault.
+  SampleAggregateParams strange = aggregate;
+  std::vector<int32_t> starts(graph.wide.size());
+  for (int32_t& start : starts) start = static_cast<int32_t>(random());
+  auto fanouts = random_fanouts(graph, kFanout, random);
+  strange.edge_starts = starts.data();
+  strange.row_fanout = fanouts.data();
   const SampleNeighborsParams neighbors{graph.view(index), rows.data(), kTargets, kFanout, 0, out.data()};
   const NegativeSampleParams negative{graph.view(index), rows.data(), kTargets, 1, out.data()};
 
@@ -113,6 +120,30 @@ void test_targets(const CpuKernels& kernels, DType index, Random& random) {
     CHECK(kernels.sample_aggregate(aggregate, parallel(threads)) == bad_index);
     CHECK(kernels.sample_neighbors(neighbors, parallel(threads)) == bad_index);
     CHECK(kernels.negative_sample(negative, parallel(threads)) == bad_range);
+    const int64_t found = kernels.sample_aggregate(strange, parallel(threads));
+    CHECK(found >= -1 && (bad_range < 0 || (found >= 0 && found <= bad_range)));
+  }
+}
+
+// A fanout below 0 or above that of all: the first target with such a row is reported.
+void test_row_fanout(const CpuKernels& kernels, Random& random) {
+  const Graph graph = random_graph(40, 40, 12, random);
+  const std::vector<int64_t> rows{3, 9, 20, 9};
+  const auto x = random_values<float>(40 * kDim, random);
+  std::vector<float> sums(4 * kDim);
+  for (const int16_t bad : {int16_t{-1}, int16_t{5}, int16_t{INT16_MIN}, int16_t{INT16_MAX}}) {
+    auto fanouts = random_fanouts(graph, 4, random);
+    fanouts[9] = bad;
+    SampleAggregateParams p;
+    p.csr = graph.view(DType::kInt32);
+    p.rows = rows.data();
+    p.num_targets = 4;
+    p.x = x.data();
+    p.out = sums.data();
+    p.dim = kDim;
+    p.fanout = 4;
+    p.row_fanout = fanouts.data();
+    CHECK(kernels.sample_aggregate(p, parallel(1)) == 1);
   }
 }
 
@@ -155,6 +186,7 @@ int main() {
     test_type<ltgnn::BFloat16>(*kernels, random);
     test_type<ltgnn::Float16>(*kernels, random);
     test_adam_rows(*kernels);
+    test_row_fanout(*kernels, random);
   }
   return finish();
 }

@@ -34,6 +34,42 @@ void test_sample_row() {
   for (const int count : counts) CHECK(std::abs(count - 6000) < 330);  // five standard deviations
 }
 
+// Every edge is drawn as often as its part of the interval says, whatever the parts.
+void test_weighted_pick() {
+  const std::vector<int32_t> starts{-7,      1 << 20,  1 << 29, (1 << 29) + 1,
+                                    1 << 30, INT32_MAX};  // the first counts as 0
+  const auto degree = static_cast<int64_t>(starts.size());
+  std::vector<double> share(starts.size()), drawn(starts.size(), 0.0);
+  for (size_t e = 0; e < starts.size(); ++e) {
+    const int64_t begin = e ? starts[e] : 0, end = e + 1 < starts.size() ? starts[e + 1] : int64_t{1} << 31;
+    for (const int64_t place : {begin, end - 1}) {
+      const WeightedPick pick = weighted_pick(starts.data(), degree, static_cast<uint32_t>(place));
+      CHECK(pick.position == e && pick.span == end - begin);
+    }
+    share[e] = static_cast<double>(end - begin) / 2147483648.0;
+  }
+  constexpr int kRepeats = 20000, kFanout = 3;
+  for (int64_t row = 0; row < kRepeats; ++row) {
+    PhiloxStream random(3, static_cast<uint64_t>(row));
+    for (int k = 0; k < kFanout; ++k) {
+      const uint32_t draw = stratified_draw(random.next(), k, kFanout);
+      CHECK(draw / static_cast<double>(1u << 31) * kFanout >= k - 1e-6);
+      CHECK(draw / static_cast<double>(1u << 31) * kFanout < k + 1);
+      drawn[weighted_pick(starts.data(), degree, draw).position] += 1.0;
+    }
+  }
+  for (size_t e = 0; e < starts.size(); ++e) {
+    const double mean = kRepeats * kFanout * share[e];
+    CHECK(std::abs(drawn[e] - mean) <= 5 * std::sqrt(mean) + 1e-3);
+  }
+  // Any content leaves the pick in the row and its span above 0.
+  const std::vector<int32_t> disorder{5, -1, 7, INT32_MIN, 3, 3, 0, INT32_MAX};
+  for (uint32_t draw = 0; draw < 1u << 31; draw += 12345677) {
+    const WeightedPick pick = weighted_pick(disorder.data(), 8, draw);
+    CHECK(pick.position < 8 && pick.span > 0);
+  }
+}
+
 void test_nth_missing(Random& random) {
   for (int trial = 0; trial < 200; ++trial) {
     const Graph graph = random_graph(2, 30, 25, random);
@@ -150,6 +186,7 @@ int main() {
   using namespace ltgnn::test;
   Random random(6);
   test_sample_row();
+  test_weighted_pick();
   test_nth_missing(random);
   for (const ltgnn::CpuKernels* kernels : kernel_tables()) {
     for (const ltgnn::DType index : {ltgnn::DType::kInt32, ltgnn::DType::kInt64}) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from models.contract import checkerboard, same_bits, share_right, state_of, train
 from models.dense import dense_adjacency, random_graph
 from torch.nn.functional import leaky_relu, normalize
 
@@ -57,6 +58,7 @@ CASES = [
     ("gcn", {"layers": 1}, gcn),
     ("graphsage", {"layers": 2, "fanout": 64}, graphsage),  # no node has as many neighbours
     ("graphsage", {"layers": 1, "fanout": 64}, graphsage),
+    ("graphsage", {"layers": 2, "fanout": 64, "neighbor_sampling": "labor"}, graphsage),
 ]
 
 
@@ -108,6 +110,17 @@ def test_graphsage_touches_only_the_sampled_tree():
     assert 4 <= changed <= 4 * 3
 
 
+def test_graphsage_with_labor_learns_and_gives_the_same_bits_for_any_number_of_threads():
+    graph, before, states = checkerboard(), torch.get_num_threads(), []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        model = train("graphsage", graph, neighbor_sampling="labor", fanout=4)
+        states.append(state_of(model))
+    torch.set_num_threads(before)
+    assert share_right(model) > 0.95
+    assert all(same_bits(states[0], other) for other in states[1:])
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
@@ -115,6 +128,7 @@ def test_graphsage_touches_only_the_sampled_tree():
         ("ngcf", {"layers": -1}, "layers must be not negative, got -1"),
         ("gcn", {"dropout": -0.1}, "dropout must be in [0, 1), got -0.1"),
         ("graphsage", {"fanout": 0}, "fanout must be in [1, 256], got 0"),
+        ("graphsage", {"neighbor_sampling": "x"}, "neighbor_sampling must be 'uniform' or 'labor'"),
     ],
 )
 def test_wrong_settings_are_named(name, settings, message):

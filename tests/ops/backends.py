@@ -28,7 +28,7 @@ def parameters(*values: Any, case: OpCase, name: str) -> list[Any]:
 
 def everywhere(cases: Iterable[OpCase] = CASES) -> list[Any]:
     """Every case on each of its backends."""
-    return [parameter for case in cases for parameter in parameters(case=case, name=case.name)]
+    return [parameter for case in cases for parameter in parameters(case=case, name=case.label)]
 
 
 def operator(case: OpCase, backend: str) -> Any:

@@ -127,6 +127,15 @@ ALPHA = bad_number(
     "alpha", [-0.1, 1.1, float("nan")], r"alpha must be in \[0, 1\], got (-0.1|1.1|-?nan)"
 )
 FANOUT = bad_number("fanout", [-1, 257], r"fanout must be in \[0, 256\], got (-1|257)")
+SAMPLING: list[Bad] = [
+    *FANOUT,
+    *((to("row_fanout", lambda t, v=v: torch.full_like(t, v)), ValueError,
+       rf"row_fanout must be in \[0, fanout\], got row_fanout\[\d+\] = {v} with fanout 5") for v in (-1, 6)),
+    *bad_vector("row_fanout", "60")[:2], *bad_vector("row_fanout", "60")[3:],
+    *bad_vector("edge_starts", r"\d+")[:2], *bad_vector("edge_starts", r"\d+")[3:],
+    (to("row_fanout", lambda t: t.int()), ValueError, "row_fanout must be int16, got int32"),
+    (to("edge_starts", lambda t: t.float()), ValueError, "edge_starts must be int32, got float32"),
+]  # fmt: skip
 NOT_SQUARE: Bad = (
     to("indptr", lambda t: torch.cat([t, t[-1:]])), ValueError,
     "(self_loops needs a square graph, got 61 rows and 60 columns|row_scale must have 61 elements)",
@@ -206,9 +215,9 @@ BAD: dict[str, list[Bad]] = {
     "sample_aggregate": [
         *bad_graph(), *bad_vector("row_scale", "60"), *bad_vector("col_scale", "60"),
         *bad_ids("rows"), *bad_table("history", "60 "), *bad_table("history_sum", "60 "),
-        *bad_table("second", "60 "), *FANOUT, *X_FLOATS, NOT_SQUARE,
+        *bad_table("second", "60 "), *SAMPLING, *X_FLOATS, NOT_SQUARE,
     ],
-    "sample_neighbors": [*bad_graph(), *bad_ids("rows"), *FANOUT],
+    "sample_neighbors": [*bad_graph(), *bad_ids("rows"), *SAMPLING],
     "negative_sample": [
         *bad_graph(indices_checked=False), *bad_ids("users"),
         *bad_number("num_items", [-1, 2**31], r"num_items must be in \[0, 2147483647\], got"),
@@ -224,7 +233,7 @@ BAD: dict[str, list[Bad]] = {
     "ltgnn_forward_": [
         *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("rows"), *bad_table("e0", "60 "),
         *bad_table("z", "60 "), *bad_table("history_sum", "60 "), *bad_table("g", "60 "),
-        *FANOUT, *ALPHA, *C0,
+        *SAMPLING, *ALPHA, *C0,
     ],
     "ltgnn_update_": [
         *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("h", "40 "),
@@ -235,7 +244,7 @@ BAD: dict[str, list[Bad]] = {
         *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("users"), *bad_ids("items"),
         *bad_ids("negatives"), *bad_table("z", "60 "), *bad_table("delta", "60 "),
         *bad_table("history_sum", "60 "), *bad_table("g", "60 "), *bad_table("m", "60 "),
-        *bad_table("v", "60 "), *FANOUT, *ALPHA, *C0, *ADAM[2:],
+        *bad_table("v", "60 "), *SAMPLING, *ALPHA, *C0, *ADAM[2:],
         (to("e0", lambda t: t.half()), ValueError, "e0 must be float32, float64 or bfloat16, got float16"),
         (to("e0", lambda t: t.bfloat16()), ValueError, "delta must be bfloat16, got float32"),
         (to("e0", lambda t: t.t().contiguous().t()), ValueError, "e0 must be contiguous"),

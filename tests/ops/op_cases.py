@@ -52,6 +52,11 @@ class OpCase:
     rows_may_be_strided: tuple[str, ...] = ()
     has_dim: bool = True  # the result depends on dim and dtype
     backends: tuple[str, ...] = ("cpu", "emu", "cuda")
+    variant: str = ""  # what sets the case apart from the operator's first one
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}-{self.variant}" if self.variant else self.name
 
     @property
     def op(self) -> Any:
@@ -92,6 +97,15 @@ def _with_gradient(loss: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, T
     return both
 
 
+def _without(case: OpCase, variant: str, *names: str) -> OpCase:
+    """The case with some optional arguments never given."""
+
+    def inputs_without(setting: Setting) -> Arguments:
+        return {k: None if k in names else v for k, v in case.inputs(setting).items()}
+
+    return replace(case, variant=variant, inputs=inputs_without)
+
+
 _EVERY = OpCase.graphs + ("wide",)
 _DISTINCT = tuple(name for name in _EVERY if name != "duplicates")
 _PROPAGATE = OpCase(
@@ -104,7 +118,7 @@ _PROPAGATE = OpCase(
     twice_differentiable=True,
     rows_may_be_strided=("x", "x0"),
 )
-CASES = (
+_OPERATORS = (
     _PROPAGATE,
     replace(
         _PROPAGATE, name="propagate_out", inputs=inputs.propagate_out_inputs, reference=_propagate_out,
@@ -158,4 +172,11 @@ CASES = (
     OpCase("pair_scores", inputs.pair_scores_inputs, reference_rank.pair_scores, graphs=_EVERY),
     OpCase("topk", inputs.topk_inputs, reference_rank.topk, graphs=_EVERY),
 )  # fmt: skip
-BY_NAME = {case.name: case for case in CASES}
+BY_NAME = {case.name: case for case in _OPERATORS}
+# The first case of those that draw neighbours is by importance; these draw uniformly, with and without row_fanout.
+_DRAWING = ("sample_aggregate", "sample_neighbors", "ltgnn_forward_", "ltgnn_bpr_step_")
+CASES = (
+    *_OPERATORS,
+    *(_without(BY_NAME[name], "uniform", "row_fanout", "edge_starts") for name in _DRAWING),
+    *(_without(BY_NAME[name], "row_fanout", "edge_starts") for name in _DRAWING),
+)

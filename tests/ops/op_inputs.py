@@ -62,6 +62,20 @@ class Maker:
     def distinct(self, below: int) -> Tensor:
         return torch.randperm(below, generator=self.random)[: min(max(below * 2 // 3, 1), 80)]
 
+    def row_fanout(self, most: int) -> Tensor:
+        """Some rows draw nothing, some as many as they may."""
+        rows = self.graph.num_rows
+        return torch.randint(most + 1, (rows,), generator=self.random).to(torch.int16)
+
+    def edge_starts(self) -> Tensor:
+        """Random parts of [0, 2^31) for the edges of each row, from 1 to very unequal ones."""
+        starts = []
+        for degree in self.graph.indptr.diff().tolist():
+            cuts = torch.randint(1, 2**31, (max(degree, 1) - 1,), generator=self.random)
+            cuts[::3] = cuts[::3] >> 20
+            starts.append(torch.cat([torch.zeros(min(degree, 1)).long(), cuts.sort()[0]]))
+        return torch.cat([torch.zeros(0).long(), *starts]).to(torch.int32)
+
     def optional(self, tensor: Tensor) -> Tensor | None:
         return tensor if self.setting.full else None
 
@@ -142,6 +156,8 @@ def sample_aggregate_inputs(setting: Setting) -> Arguments:
         "fanout": 5,
         "seed": 2**63 - 5,
         "self_loops": setting.full and graph.num_rows == graph.num_cols,
+        "row_fanout": make.optional(make.row_fanout(5)),
+        "edge_starts": make.optional(make.edge_starts()),
     }
 
 
@@ -151,6 +167,8 @@ def sample_neighbors_inputs(setting: Setting) -> Arguments:
     return {
         "indptr": graph.indptr, "indices": graph.indices, "rows": make.ids(80, graph.num_rows),
         "num_cols": graph.num_cols, "fanout": 5, "seed": -3,
+        "row_fanout": make.optional(make.row_fanout(5)),
+        "edge_starts": make.optional(make.edge_starts()),
     }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ def forward_inputs(setting: Setting) -> Arguments:
         "fanout": 5,
         "seed": 7,
         "self_loops": setting.full,
+        "row_fanout": make.optional(make.row_fanout(5)),
+        "edge_starts": make.optional(make.edge_starts()),
     }
 
 
@@ -63,6 +65,7 @@ def bpr_step_inputs(setting: Setting) -> Arguments:
         "m": make.table(nodes), "v": make.table(nodes).abs(), "counter": torch.tensor([3]),
         **{name: forward[name] for name in ("alpha", "c0", "fanout", "seed", "self_loops")},
         "l2": 0.1 if setting.full else 0.0, "faithful": setting.full, **adam,
+        **{name: forward[name] for name in ("row_fanout", "edge_starts")},
     }  # fmt: skip
 
 

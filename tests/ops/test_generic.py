@@ -16,7 +16,7 @@ from torch import Tensor
 
 LIBRARY = Path(__file__).parents[2] / "csrc" / "library.cpp"
 WITHOUT_CASE = {"cusparse_plan", "cusparse_plan_free"}  # state, not values: test_cusparse.py
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 each_case_everywhere = pytest.mark.parametrize(("backend", "case"), everywhere())
 
 
@@ -45,13 +45,18 @@ def test_twin_has_the_operators_arguments(case: OpCase) -> None:
 
 @pytest.mark.parametrize(
     ("backend", "case", "setting"),
-    [p for c in CASES for s in settings_of(c) for p in parameters(s, case=c, name=f"{c.name}-{s}")],
+    [
+        p
+        for c in CASES
+        for s in settings_of(c)
+        for p in parameters(s, case=c, name=f"{c.label}-{s}")
+    ],
 )
 def test_equals_reference(backend: str, case: OpCase, setting: Setting) -> None:
     check_against_reference(case, setting, case.inputs(setting), backend)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if "cpu" in c.backends], ids=lambda c: c.name)
+@pytest.mark.parametrize("case", [c for c in CASES if "cpu" in c.backends], ids=lambda c: c.label)
 @pytest.mark.parametrize("graph", ["hub", "big"])
 @pytest.mark.parametrize("dim", [33, 64])
 def test_same_bits_for_any_number_of_threads(
