@@ -20,6 +20,7 @@ from ltgnn.ops.ltgnn_step import LtgnnTables, ltgnn_forward_, ltgnn_update_
 from ltgnn.ops.negative_sample import negative_sample
 from ltgnn.ops.pair_scores import pair_scores
 from ltgnn.ops.propagate import propagate
+from ltgnn.ops.random_projection import project, random_projection, sparse_projection
 from ltgnn.ops.range_finder import low_rank_approximation, low_rank_error_bound
 from ltgnn.ops.sample_aggregate import sample_aggregate, sample_neighbors
 from ltgnn.ops.sampled_losses import SAMPLED_LOSSES, sampled_loss_and_grad
@@ -53,12 +54,15 @@ __all__ = [
     "mix_seed",
     "negative_sample",
     "pair_scores",
+    "project",
     "propagate",
     "push_residual_",
+    "random_projection",
     "sample_aggregate",
     "sample_neighbors",
     "sampled_loss_and_grad",
     "solve_fixed_point",
+    "sparse_projection",
     "topk",
     "topk_scores_",
     "y_to_z",
