@@ -129,10 +129,11 @@ def low_rank_approximation(
     sides = Sides.of(graph, dtype)
     right, image, mixing, _ = _leading(sides, rank, seed, oversampling, power_steps, dtype)
     with one_thread():
-        image = image @ mixing
-        values = image.double().norm(dim=0)
-        kept = torch.where(values > 0, 1.0 / values, 0.0)
-        left = (image * kept).to(dtype)
+        left = image @ mixing
+        # A column at a time: the whole in float64 would be the largest thing here.
+        norms = [column.double().norm() for column in left.T]
+        values = torch.stack(norms) if norms else left.new_zeros(0, dtype=torch.float64)
+        left *= torch.where(values > 0, 1.0 / values, 0.0).to(dtype)
     return LowRank(left, values.to(dtype), right, bipartite=sides.bipartite)
 
 

@@ -116,6 +116,8 @@ def test_degenerate_graphs_stay_finite(shape, name, settings, loss):
         ("chebycf", {"degree": 0}, "degree must be at least 1, got 0"),
         ("chebycf", {"tol": -1.0}, "tol must be not negative, got -1.0"),
         ("chebycf", {"loss": "bpr"}, "loss must be 'none', got 'bpr'"),
+        ("mf", {"init": "zeros"}, "'svd' or 'random_projection', got 'zeros'"),
+        ("mf", {"init_random": 1.5}, "init_random must be in [0, 1], got 1.5"),
         ("mf", {"dim": 0}, "dim must be at least 1, got 0"),
         ("mf", {"tau": 0.0}, "tau must be positive, got 0.0"),
         ("mf", {"loss": "hinge"}, "loss must be 'softmax' or 'bpr' or 'bce' or 'ccl', got 'hinge'"),
