@@ -13,6 +13,7 @@ VARIANTS = [
     *((name, {}) for name in MODELS),
     ("ltgnn", {"depth": "fixed_point", "alpha": 0.3}),
     ("ltgnn", {"depth": "fixed_point", "gradient_memory": True, "alpha": 0.5, "c0": 0.2}),
+    ("ltgnn_multiscale", {"alphas": (0.2, 0.6), "inference": "stored", "scales_lr": 0.01}),
     ("lightgcn", {"layer_weights": "ppr", "learn_layer_weights": True}),
     ("ltgnn", {"fanout": 3, "refresh_every": 5, "self_loops": True}),
 ]
@@ -111,6 +112,15 @@ def test_degenerate_graphs_stay_finite(shape, name, settings, loss):
         ("ltgnn", {"c0": 0.6, "c1": 0.5}, "c0 + c1 + c2 < 1"),
         ("ltgnn", {"faithful": True}, "faithful must be False unless"),
         ("lightgcn", {"layers": -1}, "layers must be not negative, got -1"),
+        (
+            "ltgnn_multiscale",
+            {"alphas": (0.3, 0.0)},
+            "alphas must be numbers in (0, 1], got (0.3, 0.0)",
+        ),
+        ("ltgnn_multiscale", {"deep_share": 1.0}, "deep_share must be in (0, 1), got 1.0"),
+        ("ltgnn_multiscale", {"depth": "fixed_point"}, "depth must be 'one_hop'; alphas are"),
+        ("ltgnn_multiscale", {"inference": "solve"}, "inference must be 'sweeps' or 'stored'"),
+        ("ltgnn_multiscale", {"c1": 0.1}, "c1 must be 0: the weights are learned, got 0.1"),
         ("lightgcn", {"layer_weights": "sum"}, "layer_weights must be 'mean' or 'ppr', got 'sum'"),
         ("lightgcn", {"ppr_alpha": 0.0}, "ppr_alpha must be in (0, 1], got 0.0"),
         ("chebycf", {"degree": 0}, "degree must be at least 1, got 0"),

@@ -139,6 +139,7 @@ def measured(wanted: dict[str, Any], folder: str = "") -> tuple[int, int]:
         (400_000, {"loss": "bpr", "model": "lightgcn"}),
         (1_500_000, {"loss": "bpr", "protocol": "validation"}),
         (1_500_000, {"loss": "bpr", "dim": 256}),
+        (1_500_000, {"loss": "bpr", "model": "ltgnn_multiscale", "alphas": [0.2, 0.6]}),
         (1_500_000, {"loss": "bpr", "model": "mf", "init": "svd"}),
         (1_500_000, {"loss": "bpr", "model": "mf", "init": "random_projection"}),
         (400_000, {"model": "chebycf", "dim": 256}),
