@@ -68,7 +68,7 @@ class LTGNNMultiScale(LTGNN):
 
     @classmethod
     def table_counts(cls, config: LTGNNConfig) -> TableCounts:
-        """See the base class. A fixed point adds three tables; its sweeps and the sum are four at once."""
+        """See the base class. A fixed point adds three tables; its sweeps and the sum are three at once."""
         assert isinstance(config, MultiScaleConfig)
         one_hop = super().table_counts(config)
         others = cls.table_dtypes(config)[1].itemsize / 4
@@ -76,7 +76,7 @@ class LTGNNMultiScale(LTGNN):
         return TableCounts(
             one_hop.kept + 3 * others * len(config.alphas),
             training=one_hop.training + copied,
-            inference=4 + copied if config.alphas else 2 + copied,
+            inference=3 + copied if config.alphas else 2 + copied,
         )
 
     @property
