@@ -6,7 +6,8 @@ For each rank: seconds to build, the error in the spectral norm (a lower bound b
 published, and ours with power steps), the time of one `propagate` of `--dim` columns beside the exact one, and the
 accuracy of a model that was trained exactly, scored through the approximation. Low-rank products run on one thread,
 so the exact one is timed with one, too. Below that, embeddings projected to fewer columns before they propagate
-and score. Settings after `--` are the model's.
+and score. Settings after `--` are the model's. `--data dense` is a made-up graph with a quarter of all pairs as
+edges: what low rank is for.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import argparse
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks import graphs, harness
+from ltgnn.data import Dataset, Interactions
 from ltgnn.evaluation import evaluate
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import create
@@ -26,6 +29,18 @@ from ltgnn.ops import LowRank, low_rank_approximation, low_rank_error_bound, pro
 from ltgnn.training import TrainConfig, Trainer
 
 K = 20
+
+
+def dense_data(num_users: int = 2000, num_items: int = 3000) -> Dataset:
+    """A quarter of all pairs, those with the highest of noisy scores of rank 8; a tenth of them for the test."""
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(num_users, 8)) @ random.normal(size=(8, num_items))
+    scores += 2.0 * random.normal(size=scores.shape)
+    users, items = np.nonzero(scores > np.quantile(scores, 0.75))
+    test = random.random(len(users)) < 0.1
+    sizes = {"num_users": num_users, "num_items": num_items}
+    parts = [Interactions(users[part], items[part], **sizes) for part in (~test, test)]
+    return Dataset("dense", parts[0], test=parts[1])
 
 
 def power_iteration(graph: BipartiteGraph, low_rank: LowRank, steps: int, seed: int) -> float:
@@ -53,7 +68,7 @@ def outputs(model: Any, e0: Tensor, graph: BipartiteGraph | LowRank) -> Tensor:
 def main() -> None:
     """Train, approximate, score, time, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="gowalla", help="a folder under LTGNN_DATA")
+    parser.add_argument("--data", default="gowalla", help="a folder under LTGNN_DATA, or dense")
     parser.add_argument("--model", choices=["ltgnn", "lightgcn"], default="ltgnn")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--ranks", default="32,64,128,256,512")
@@ -68,7 +83,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", type=graphs.parse_setting)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    data = graphs.real(args.data)
+    data = dense_data() if args.data == "dense" else graphs.real(args.data)
     graph = graphs.graph_of(data)
     model = create(args.model, graph, seed=args.seed, dim=args.dim, **dict(args.settings))
     Trainer(model, TrainConfig(epochs=args.epochs, seed=args.seed), progress=True).fit()
