@@ -208,6 +208,23 @@ class BipartiteGraph:
             self.indptr, self.indices, perm,
         )  # fmt: skip
 
+    def biadjacency(self, *, dtype: torch.dtype = torch.float32) -> tuple[Csr, Csr]:
+        """`R~ = D_u^-1/2 R D_i^-1/2` [num_users, num_items] and its transpose, for operators.
+
+        Both hold the graph's own indices, the first one a copy that counts from item 0.
+        """
+        users, edges = self.num_users, self.num_edges
+        scale = self.scale(dtype=dtype)
+        row, column = scale[:users].contiguous(), scale[users:].contiguous()
+        forward = Csr(
+            self.user_indptr.contiguous(), self.user_items, self.num_items, None, row, column
+        )
+        backward = Csr(
+            (self.indptr[users:] - edges).contiguous(), self.indices[edges:].contiguous(),
+            users, None, column, row,
+        )  # fmt: skip
+        return forward, backward
+
     @property
     def mirror(self) -> Tensor:
         """[2 * num_edges], int64: the edge in the other direction; its own inverse."""

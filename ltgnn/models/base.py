@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.adaptive_tau import AdaptiveTau
-from ltgnn.models.initialisation import initialise
+from ltgnn.models.initialisation import initialise, warm_start_bytes
 from ltgnn.models.memory_need import MemoryNeed, TableCounts
 from ltgnn.models.model_config import ModelConfig, config_from_dict
 from ltgnn.models.negatives import (
@@ -158,8 +158,12 @@ class Recommender(nn.Module, ABC):
     def memory_need(cls, config: Any, num_users: int, num_items: int, num_edges: int) -> MemoryNeed:
         """Bytes for a graph of these sizes, for an estimate of memory."""
         table, counts = 4 * (num_users + num_items) * config.dim, cls.table_counts(config)
-        parts = (counts.kept, counts.training, counts.inference)
-        return MemoryNeed(*(round(part * table) for part in parts))
+        kept, training, inference = (
+            round(part * table) for part in (counts.kept, counts.training, counts.inference)
+        )
+        # At the start there are no other tables yet.
+        start = table + warm_start_bytes(config, num_users, num_items, num_edges)
+        return MemoryNeed(kept, max(training, start - kept), inference)
 
     @classmethod
     def table_counts(cls, config: Any) -> TableCounts:

@@ -11,18 +11,12 @@ from torch import Tensor
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import ModelConfig
 from ltgnn.models.memory_need import MemoryNeed
-from ltgnn.models.spectral import (
-    OVERSAMPLING,
-    Series,
-    Sides,
-    leading_vectors,
-    one_thread,
-    plateau_response,
-    shortest_series,
-)
+from ltgnn.models.spectral import Series, plateau_response, shortest_series
 from ltgnn.models.training_free import TrainingFree, block_width
 from ltgnn.ops import propagate
 from ltgnn.ops.csr import Csr
+from ltgnn.ops.dense import one_thread
+from ltgnn.ops.range_finder import OVERSAMPLING, Sides, leading_vectors
 
 FACTORISING = 8 << 20  # bytes: the library for dense factorisations, and its buffers
 LEAST_EDGE = 0.05  # of the interval on which a series replaces the filter

@@ -6,11 +6,23 @@ import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
-from ltgnn.models.model_config import ModelConfig
+from ltgnn.models.model_config import WARM_STARTS, ModelConfig
+from ltgnn.ops import low_rank_approximation, mix_seed, random_projection
+from ltgnn.ops.elementwise import total
+from ltgnn.ops.range_finder import OVERSAMPLING
+
+FACTORISING = 8 << 20  # bytes: the library for dense factorisations, and its buffers
+
+LEAST_VALUE = 1e-3  # of a singular value, the largest being 1: what is below may be rounding
 
 
 def initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int) -> None:
-    """Fill the embeddings with random numbers, the same ones for every device and storage; in place."""
+    """Fill the embeddings, in place.
+
+    'xavier' and 'normal' are random numbers, the same ones for every device and storage. The warm starts 'svd' and
+    'random_projection' come from the graph: they take the place of a part of Xavier's, and have their root mean
+    square on either side.
+    """
     generator = torch.Generator().manual_seed(seed)
     in_place = e0.device.type == "cpu" and e0.dtype == torch.float32
     rows = e0 if in_place else torch.empty(e0.shape, dtype=torch.float32)
@@ -21,5 +33,54 @@ def initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int
         for part in (rows[: graph.num_users], rows[graph.num_users :]):
             bound = (6.0 / max(1, part.shape[0] + config.dim)) ** 0.5
             part.uniform_(-bound, bound, generator=generator)
+    if config.init in WARM_STARTS:
+        # Seeded apart: else the projection's signs would be those of Xavier's numbers.
+        features = warm_start(graph, config.init, config.dim, mix_seed(seed, 2))
+        known = graph.degrees > 0
+        for side in (slice(0, graph.num_users), slice(graph.num_users, None)):
+            found, rows_found = features[side].to(rows.device), known[side, None].to(rows.device)
+            _mix(rows[side], found, rows_found, config.init_random)
     if rows is not e0:
         e0.copy_(rows)
+
+
+def warm_start(graph: BipartiteGraph, kind: str, dim: int, seed: int) -> Tensor:
+    """[num_nodes, up to dim] float32, of any scale, on the graph's device: features that the graph alone gives.
+
+    'svd': `(U; V) S^1/2`, the leading singular vectors of the normalised biadjacency, up to its rank.
+    'random_projection': FastRP's, see `ltgnn.ops.random_projection`.
+    """
+    # Another graph of the same tensors: what is kept beside it goes with it.
+    graph = BipartiteGraph(graph.num_users, graph.num_items, graph.indptr, graph.indices)
+    if kind == "random_projection":
+        return random_projection(graph, dim, seed=seed)
+    low_rank = low_rank_approximation(graph, dim, seed=seed)
+    values = low_rank.values
+    rank = int((values > LEAST_VALUE).sum())
+    return torch.cat([low_rank.left[:, :rank], low_rank.right[:, :rank]]) * values[:rank].sqrt()
+
+
+def warm_start_bytes(config: ModelConfig, num_users: int, num_items: int, num_edges: int) -> int:
+    """The most that a warm start takes beside the embeddings; 0 for other starts."""
+    nodes = num_users + num_items
+    if config.init == "random_projection":
+        return 4 * 4 * nodes * config.dim
+    if config.init != "svd":
+        return 0
+    width = min(config.dim + OVERSAMPLING, num_users, num_items)
+    most = max(width * (num_users + 3 * num_items), 3 * nodes * config.dim)
+    return 4 * most + 4 * num_edges + FACTORISING
+
+
+def _mix(part: Tensor, found: Tensor, known: Tensor, share: float) -> None:
+    """Random rows of one side become `sqrt(share)` of themselves and as much of what was found as keeps their size.
+
+    Columns and rows for which nothing was found stay as they are.
+    """
+    columns = part[:, : found.shape[1]]
+    random, size = (
+        float(total((table * known).square().sum(dim=1).double())) for table in (columns, found)
+    )
+    if size:
+        mixed = (share**0.5) * columns + ((1.0 - share) * random / size) ** 0.5 * found
+        columns.copy_(torch.where(known, mixed, columns))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.layer_weights import (
+    KINDS,
+    layer_weights,
+    weighted_layers,
+    weighted_layers_grads,
+)
 from ltgnn.models.memory_need import TableCounts
 from ltgnn.ops import adam_, propagate
 
@@ -18,32 +25,68 @@ class LightGCNConfig(ModelConfig):
     """LightGCN's settings.
 
     Attributes:
-        layers: propagation steps L; embeddings are the mean of layers 0 to L.
+        layers: propagation steps L; embeddings are a weighted sum of layers 0 to L.
+        layer_weights: 'mean', or 'ppr': personalised PageRank's weights.
+        ppr_alpha: their teleport probability.
+        learn_layer_weights: train the weights, too, from there (GPR-GNN: Chien et al., ICLR 2021).
+        layer_weights_lr: Adam's learning rate for them. With a loss of inner products a high one lets the weights
+            of the first layers grow in place of the embeddings.
     """
 
     layers: int = 3
+    layer_weights: Literal["mean", "ppr"] = "mean"
+    ppr_alpha: float = 0.5
+    learn_layer_weights: bool = False
+    layer_weights_lr: float = 1e-4
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("layers", self.layers >= 0, "not negative")
+        self._require("layer_weights", self.layer_weights in KINDS, " or ".join(map(repr, KINDS)))
+        self._require("ppr_alpha", 0 < self.ppr_alpha <= 1, "in (0, 1]")
+        self._require("layer_weights_lr", self.layer_weights_lr >= 0, "not negative")
 
 
 class LightGCN(Recommender):
-    """Mean of `A^l E0` over layers l = 0..L, A the symmetric normalisation without self-loops.
+    """`sum_l w_l A^l E0` over layers l = 0..L, A the symmetric normalisation without self-loops; w is 1 / (L + 1).
 
     That smoothing is a symmetric linear operator, so the gradient for E0 is the same smoothing of the gradient
-    for the output: a step is 2 L exact propagations of the whole graph, O(L num_edges dim), and dense Adam.
+    for the output: a step is 2 L exact propagations of the whole graph, O(L num_edges dim), and dense Adam. Weights
+    that are learned are in the state, with their own Adam; they cost no further propagation.
     """
 
     name: ClassVar[str] = "lightgcn"
     config_type: ClassVar[type[ModelConfig]] = LightGCNConfig
     config: LightGCNConfig
+    weights: Tensor | None
+    weights_m: Tensor
+    weights_v: Tensor
+
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        config: LightGCNConfig,
+        *,
+        seed: int = 0,
+        storage: TableStorage | None = None,
+    ) -> None:
+        super().__init__(graph, config, seed=seed, storage=storage)
+        learned = None
+        if config.learn_layer_weights:
+            learned = torch.tensor([self._start_weights()], device=graph.device)
+        self.register_buffer("weights", learned)
+        for moment in ("weights_m", "weights_v"):
+            self.register_buffer(moment, None if learned is None else torch.zeros_like(learned))
 
     @classmethod
     def table_counts(cls, config: LightGCNConfig) -> TableCounts:
         """See the base class. A step holds the smoothed gradient, its input, and what smoothing needs."""
-        smoothing = {0: 1, 1: 2}.get(config.layers, 3)
-        return TableCounts(kept=3, training=smoothing + 1, inference=smoothing)
+        if config.layer_weights == "mean" and not config.learn_layer_weights:
+            smoothing = {0: 1, 1: 2}.get(config.layers, 3)
+            return TableCounts(kept=3, training=smoothing + 1, inference=smoothing)
+        smoothing = min(config.layers, 1) + 1
+        training = 2 + min(config.layers, 2) if config.learn_layer_weights else smoothing + 1
+        return TableCounts(kept=3, training=training, inference=smoothing)
 
     @torch.no_grad()
     def training_step(self, batch: Batch) -> Tensor:
@@ -58,7 +101,17 @@ class LightGCN(Recommender):
         l2_dense = dense.new_zeros(len(dense))
         l2_dense[rows] = l2
         step, lr = self._next_step(batch)
-        grad = self._smooth(dense)
+        if self.weights is None:
+            grad = self._smooth(dense)
+        else:
+            grad, of_weights = weighted_layers_grads(
+                self.graph, dense, self.e0.detach(), self._weights()
+            )
+            of_weights = of_weights.to(self.weights)[None]
+            adam_(
+                self.weights, self.weights_m, self.weights_v, of_weights, step=step,
+                lr=self.config.layer_weights_lr * batch.learning_rate_factor,
+            )  # fmt: skip
         adam_(self.e0, self.adam_m, self.adam_v, grad, l2=l2_dense, step=step, lr=lr)
         return loss
 
@@ -66,9 +119,21 @@ class LightGCN(Recommender):
         """The smoothed embeddings."""
         return self._smooth(self.e0.detach())
 
+    def _start_weights(self) -> list[float]:
+        c = self.config
+        return layer_weights(c.layer_weights, c.layers, c.ppr_alpha)
+
+    def _weights(self) -> list[float]:
+        """Those of layers 0 to L as they stand."""
+        if self.weights is None:
+            return self._start_weights()
+        return [float(weight) for weight in self.weights[0]]
+
     def _smooth(self, x: Tensor) -> Tensor:
-        # Horner's scheme: x + A (x + A (x + ...)), so that two buffers serve any number of layers.
         layers = self.config.layers
+        if self.weights is not None or self.config.layer_weights != "mean":
+            return weighted_layers(self.graph, x, self._weights())
+        # Horner's scheme: x + A (x + A (x + ...)), so that two buffers serve any number of layers.
         result, spare = x, torch.empty_like(x)
         for _ in range(layers):
             target = spare

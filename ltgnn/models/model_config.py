@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from ltgnn.ops import SAMPLED_LOSSES
 
+WARM_STARTS = ("svd", "random_projection")
 DEFAULT_NEGATIVES = {"bpr": 1, "bce": 4, "ccl": 64}
 
 
@@ -40,7 +41,9 @@ class ModelConfig:
         lr: Adam's learning rate.
         l2: weight of the L2 term `l2 / 2 * |e0_r|^2 / batch` of each occurrence of a row in a batch; all negatives
             of a positive count as one.
-        init: 'xavier' (uniform) or 'normal' (standard deviation 0.1).
+        init: 'xavier' (uniform), 'normal' (standard deviation 0.1), or a warm start of the size of 'xavier': 'svd'
+            (leading singular vectors of the normalised adjacency) or 'random_projection' (FastRP).
+        init_random: of a warm start, the share of its squared size that is random.
     """
 
     dim: int = 64
@@ -61,7 +64,8 @@ class ModelConfig:
     margin: float = 0.4
     lr: float = 1e-3
     l2: float = 1e-5
-    init: Literal["xavier", "normal"] = "xavier"
+    init: Literal["xavier", "normal", "svd", "random_projection"] = "xavier"
+    init_random: float = 0.0
 
     # Those that the model can be trained with.
     losses: ClassVar[tuple[str, ...]] = ("softmax", *SAMPLED_LOSSES)
@@ -74,7 +78,9 @@ class ModelConfig:
         self._require("tau", self.tau > 0, "positive")
         self._require("lr", self.lr >= 0, "not negative")
         self._require("l2", self.l2 >= 0, "not negative")
-        self._require("init", self.init in ("xavier", "normal"), "'xavier' or 'normal'")
+        starts = ("xavier", "normal", *WARM_STARTS)
+        self._require("init", self.init in starts, " or ".join(map(repr, starts)))
+        self._require("init_random", 0 <= self.init_random <= 1, "in [0, 1]")
         in_batch = self.loss == "softmax"
         for name in ("log_q", "adaptive_tau"):
             self._require(name, in_batch or not getattr(self, name), "off unless loss is 'softmax'")

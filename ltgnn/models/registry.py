@@ -11,12 +11,14 @@ from ltgnn.models.gcn import GCN
 from ltgnn.models.graphsage import GraphSAGE
 from ltgnn.models.lightgcn import LightGCN
 from ltgnn.models.ltgnn import LTGNN
+from ltgnn.models.ltgnn_multiscale import LTGNNMultiScale
 from ltgnn.models.mf import MF
 from ltgnn.models.ngcf import NGCF
 from ltgnn.models.ultragcn import UltraGCN
 
 MODELS: dict[str, type[Recommender]] = {
-    model.name: model for model in (LTGNN, LightGCN, MF, NGCF, UltraGCN, GCN, GraphSAGE, ChebyCF)
+    model.name: model
+    for model in (LTGNN, LTGNNMultiScale, LightGCN, MF, NGCF, UltraGCN, GCN, GraphSAGE, ChebyCF)
 }
 
 

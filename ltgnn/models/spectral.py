@@ -1,4 +1,4 @@
-"""Spectral filters of the item-item graph: responses as Chebyshev series, and the leading singular vectors.
+"""Spectral filters of the item-item graph: responses as Chebyshev series.
 
 With `R~ = D_u^-1/2 R D_i^-1/2` and `P = R~' R~`, whose eigenvalues s lie in [0, 1], the Laplacian is `I - P` and
 its scaled form `I - 2 P`: smooth signals have s near 1.
@@ -6,23 +6,13 @@ its scaled form `I - 2 P`: smooth signals have s near 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from numpy.polynomial import chebyshev
-from torch import Tensor
-
-from ltgnn.graph import BipartiteGraph
-from ltgnn.ops.csr import Csr
-from ltgnn.ops.propagate import propagate
-
-OVERSAMPLING = 32  # columns beyond the rank, which make its last vectors good
-POWER_STEPS = 2
 
 Response: TypeAlias = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
@@ -92,77 +82,3 @@ def _interpolate(function: Response, degree: int) -> npt.NDArray[np.float64]:
     """Coefficients of the Chebyshev series that meets a function on [-1, 1] at the degree + 1 nodes."""
     interpolate: Any = chebyshev.chebinterpolate  # its stubs know no function of arrays
     return np.asarray(interpolate(function, degree), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Sides:
-    """R~ and its transpose as the operators take them."""
-
-    forward: Csr  # [num_users, num_items]
-    backward: Csr  # [num_items, num_users]
-
-    @classmethod
-    def of(cls, graph: BipartiteGraph) -> Sides:
-        """Those of a graph; both hold the graph's own indices, the forward one a copy from item 0 on."""
-        users, edges = graph.num_users, graph.num_edges
-        scale = graph.scale()
-        row, column = scale[:users].contiguous(), scale[users:].contiguous()
-        forward = Csr(
-            graph.user_indptr.contiguous(), graph.user_items, graph.num_items, None, row, column
-        )
-        backward = Csr(
-            (graph.indptr[users:] - edges).contiguous(), graph.indices[edges:].contiguous(),
-            users, None, column, row,
-        )  # fmt: skip
-        return cls(forward, backward)
-
-    def gram(self, x: Tensor) -> Tensor:
-        """`P x` for x [num_items, dim]."""
-        return propagate(self.backward, propagate(self.forward, x))
-
-
-def leading_vectors(sides: Sides, rank: int, *, seed: int) -> tuple[Tensor, Tensor]:
-    """The leading right singular vectors of R~, by a randomised range finder with power steps.
-
-    Args:
-        sides: R~ both ways.
-        rank: how many, at most both sizes.
-        seed: of the random start.
-
-    Returns:
-        (vectors [num_items, rank] float32, orthonormal; squared singular values [rank] float64, descending), on the
-        device of the graph: the same bits for any number of threads, since dense factorisations run on one.
-
-    Complexity: O(num_edges q + num_items q^2) with q = rank + 32, three times.
-    Source: Halko, Martinsson and Tropp, SIAM Review 2011, algorithms 4.4 and 5.1.
-    """
-    num_items, num_users = sides.forward.num_cols, sides.forward.num_rows
-    device = sides.forward.indptr.device
-    width = min(rank + OVERSAMPLING, num_items, num_users)
-    if width == 0 or rank == 0:
-        empty = torch.zeros(num_items, 0, device=device)
-        return empty, torch.zeros(0, dtype=torch.float64, device=device)
-    generator = torch.Generator().manual_seed(seed)
-    basis = torch.randn(num_items, width, generator=generator).to(device)
-    for _ in range(1 + POWER_STEPS):
-        basis = sides.gram(basis)
-        with one_thread():
-            basis = torch.linalg.qr(basis)[0]
-    image = propagate(sides.forward, basis)
-    with one_thread():
-        values, mixing = torch.linalg.eigh((image.T @ image).double())
-        vectors = basis @ mixing.flip(1)[:, :rank].to(basis.dtype)
-    # A sign is the factorisation's choice: let each vector's largest entry be positive.
-    largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
-    return vectors * torch.where(largest < 0, -1.0, 1.0), values.flip(0)[:rank].clamp(0.0, 1.0)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Dense products and factorisations in here sum in one order, whatever the number of threads outside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -51,6 +51,15 @@ class SupportsCsr(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsBiadjacency(Protocol):
+    """What a bipartite graph offers, so that operators can work on the block between its two sides."""
+
+    def biadjacency(self, *, dtype: torch.dtype) -> tuple[Csr, Csr]:
+        """The normalised user-item block and its transpose, with scales of type `dtype`."""
+        ...
+
+
 @dataclass(frozen=True)
 class SlackRows:
     """The rows of a square matrix that changes: each lies anywhere in one pool, with room left behind it.

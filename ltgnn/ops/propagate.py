@@ -9,12 +9,13 @@ from torch import Tensor
 
 from ltgnn import _library as _library  # registers the operators
 from ltgnn.ops.csr import GraphLike, as_csr, inverse_permutation, transpose
+from ltgnn.ops.low_rank import LowRank, low_rank_propagate
 from ltgnn.ops.propagate_cusparse import propagate_cusparse
 from ltgnn.ops.registration import register_autograd, register_fake, require_one_device
 
 
 def propagate(
-    graph: GraphLike,
+    graph: GraphLike | LowRank,
     x: Tensor,
     *,
     x0: Tensor | None = None,
@@ -32,7 +33,9 @@ def propagate(
     propagation (Gasteiger et al., ICLR 2019), and LightGCN's layer where alpha is 0.
 
     Args:
-        graph: `BipartiteGraph`, 2-D `torch.sparse_csr` tensor, or scipy sparse matrix; [num_rows, num_cols].
+        graph: `BipartiteGraph`, 2-D `torch.sparse_csr` tensor, or scipy sparse matrix; [num_rows, num_cols]. Or a
+            `LowRank`, which stands for such a matrix: of x's dtype, float32 or float64, and without weight,
+            self_loops and backend.
         x: [num_cols, dim], float32, float64, bfloat16 or float16 (sums of 16-bit types are held in float32);
             any row stride.
         x0: [num_rows, dim], same dtype; nothing is added where it is None.
@@ -57,7 +60,8 @@ def propagate(
         TypeError: graph is of another kind, or x is not a tensor.
         NotImplementedError: x is on a GPU, and ltgnn was built without CUDA.
 
-    Complexity: O(num_edges * dim). The same bits for any number of threads.
+    Complexity: O(num_edges * dim); of a `LowRank` O((num_rows + num_cols) * rank * dim). The same bits for any
+        number of threads.
 
     Example:
         >>> import torch, ltgnn
@@ -67,6 +71,10 @@ def propagate(
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"propagate: x must be a torch.Tensor, got {type(x).__name__}")
+    if isinstance(graph, LowRank):
+        if weight is not None or self_loops or backend != "auto":
+            raise ValueError("propagate: a LowRank has no weight, self_loops and backend")
+        return low_rank_propagate(graph, x, x0, float(alpha), out)
     csr = as_csr(graph, x, weight=weight, self_loops=self_loops, op="propagate")
     if x.dim() == 2 and x.shape[0] != csr.num_cols:
         raise ValueError(

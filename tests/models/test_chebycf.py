@@ -9,13 +9,9 @@ from models.contract import checkerboard
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch, create
-from ltgnn.models.spectral import (
-    Sides,
-    leading_vectors,
-    plateau_response,
-    shortest_series,
-)
+from ltgnn.models.spectral import plateau_response, shortest_series
 from ltgnn.models.training_free import block_width
+from ltgnn.ops.range_finder import Sides, leading_vectors
 
 
 def random_graph(num_users=150, num_items=120, num_edges=1500, seed=0):

@@ -8,20 +8,37 @@ from models.dense import dense_adjacency, random_graph
 
 from ltgnn.models import Batch, create
 
+SETTINGS = {
+    "mean": {},
+    "ppr": {"layer_weights": "ppr", "ppr_alpha": 0.3},
+    "learned": {"learn_layer_weights": True},
+    "learned from ppr": {"layer_weights": "ppr", "ppr_alpha": 0.3, "learn_layer_weights": True},
+}
 
+
+def expected_weights(kind, layers):
+    if "ppr" in kind:
+        return [0.3 * 0.7**k for k in range(layers)] + [0.7**layers]
+    return [1 / (layers + 1)] * (layers + 1)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
 @pytest.mark.parametrize("layers", [0, 1, 3])
 @pytest.mark.parametrize("loss", ["softmax", "bpr"])
-def test_a_step_has_the_exact_gradient(layers, loss):
+def test_a_step_has_the_exact_gradient(kind, layers, loss):
     graph = random_graph()
-    model = create("lightgcn", graph, dim=8, layers=layers, loss=loss, l2=0.3, allow_bf16=False)
+    model = create(
+        "lightgcn", graph, dim=8, layers=layers, loss=loss, l2=0.3, allow_bf16=False, **SETTINGS[kind]
+    )  # fmt: skip
     users, items, negatives = torch.arange(10), torch.arange(10, 20), torch.arange(20, 30)
     a = dense_adjacency(graph, False)
     leaf = model.e0.double().clone().requires_grad_()
-    layer = total = leaf
-    for _ in range(layers):
+    weights = torch.tensor(expected_weights(kind, layers), dtype=torch.float64, requires_grad=True)
+    layer, out = leaf, weights[0] * leaf
+    for k in range(layers):
         layer = a @ layer
-        total = total + layer
-    out = total / (layers + 1)
+        out = out + weights[k + 1] * layer
+    torch.testing.assert_close(model.node_embeddings().double(), out.detach(), rtol=1e-4, atol=1e-6)
     u, p, n = out[users], out[items + graph.num_users], out[negatives + graph.num_users]
     if loss == "bpr":
         value = torch.nn.functional.softplus((u * n).sum(1) - (u * p).sum(1)).mean()
@@ -39,3 +56,25 @@ def test_a_step_has_the_exact_gradient(layers, loss):
     step = model.training_step(Batch(users, items, negatives if loss == "bpr" else None, seed=0))
     torch.testing.assert_close(step, value.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.adam_m.double(), 0.1 * leaf.grad, rtol=1e-4, atol=1e-6)
+    if "learned" in kind:
+        torch.testing.assert_close(
+            model.weights_m[0].double(), 0.1 * weights.grad, rtol=1e-4, atol=1e-6
+        )
+    else:
+        assert "weights" not in model.state_dict()
+
+
+def test_learned_weights_move_and_go_on_from_the_state():
+    graph = random_graph()
+    settings = {"dim": 8, "layer_weights_lr": 0.05, "learn_layer_weights": True}
+    first = create("lightgcn", graph, **settings)
+    batch = Batch(torch.arange(20), torch.arange(20), None, seed=0)
+    for _ in range(5):
+        first.training_step(batch)
+    assert (first.weights - 0.25).abs().max() > 0.05
+    second = create("lightgcn", graph, seed=1, **settings)
+    second.load_state_dict(first.state_dict())
+    for model in (first, second):
+        model.training_step(batch)
+    assert torch.equal(first.weights, second.weights)
+    assert torch.equal(first.e0, second.e0)
