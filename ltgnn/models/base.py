@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.adaptive_tau import AdaptiveTau
 from ltgnn.models.initialisation import initialise, warm_start_bytes
+from ltgnn.models.item_lengths import with_length_exponent
 from ltgnn.models.memory_need import MemoryNeed, TableCounts
 from ltgnn.models.model_config import ModelConfig, config_from_dict
 from ltgnn.models.negatives import (
@@ -128,13 +129,14 @@ class Recommender(nn.Module, ABC):
 
     @abstractmethod
     def node_embeddings(self) -> Tensor:
-        """[num_nodes, dim]: what inner products score, in inference form."""
+        """[num_nodes, dim]: outputs in inference form."""
 
     @torch.no_grad()
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """(users [num_users, dim], items [num_items, dim]); a pair's score is their inner product."""
         nodes = self.node_embeddings()
-        return nodes[: self.graph.num_users], nodes[self.graph.num_users :]
+        users, items = nodes[: self.graph.num_users], nodes[self.graph.num_users :]
+        return users, with_length_exponent(items, self.config.length_exponent)
 
     @torch.no_grad()
     def score_block(self, users: Tensor) -> Tensor:

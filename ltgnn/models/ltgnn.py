@@ -15,6 +15,8 @@ from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.models.ltgnn_config import LTGNNConfig
 from ltgnn.models.memory_need import MemoryNeed, TableCounts
 from ltgnn.models.neighbor_sampling import NeighborSampling
+from ltgnn.models.output_adjustment import output_adjustment
+from ltgnn.models.pair_exclusion import exclude_pairs
 from ltgnn.ops import (
     LtgnnTables,
     adam_,
@@ -114,7 +116,9 @@ class LTGNN(Recommender):
         self.sampling.renew(self.graph, self.delta, self.g)
         self.delta.zero_()
         if self.adjustment is not None:
-            self.adjustment.copy_(self._adjustment())
+            self.adjustment.copy_(
+                output_adjustment(self.graph, _exact(self.e0.detach()), self.config)
+            )
 
     def start_epoch(self, epoch: int) -> None:
         """Refresh once an epoch, unless `refresh_every` says otherwise."""
@@ -171,7 +175,16 @@ class LTGNN(Recommender):
             # send to other rows' E0 is left out, as everything is that leaves the target rows.
             rest = (1 - c.c0) / (1 - c.c0 - c.c1 - c.c2)
             out = (out - self.adjustment[rows] / (1 - c.c0)) * rest
-        loss, grad = self._loss_and_grad(out, positions, batch)
+        if c.excludes_pairs:
+            source = self.e0 if self.z is None else self.z
+            pairs = exclude_pairs(
+                self.graph, out, rows, positions, _exact(source.detach()[rows]),
+                kept=(1 - c.alpha) / (1 - c.c0 - c.c1 - c.c2), self_loops=c.self_loops,
+            )  # fmt: skip
+            loss, grad = self._loss_and_grad(pairs.out, pairs.positions, batch)
+            grad = pairs.gradient(grad)
+        else:
+            loss, grad = self._loss_and_grad(out, positions, batch)
         step, lr = self._next_step(batch)
         ltgnn_update_(
             tables, rows, grad * rest if rest != 1.0 else grad, h, alpha=c.alpha, c0=c.c0, l2=l2,
@@ -242,7 +255,7 @@ class LTGNN(Recommender):
             return z
         adjusted = z - c.c0 * e0
         if self.adjustment is not None:
-            adjusted -= self._adjustment()
+            adjusted -= output_adjustment(self.graph, _exact(self.e0.detach()), self.config)
         return adjusted / rest
 
     def _tables(self) -> LtgnnTables:
@@ -274,19 +287,6 @@ class LTGNN(Recommender):
             if not moved > self.config.tol:
                 break
         return z
-
-    def _adjustment(self) -> Tensor:
-        """c1 A E0 + c2 zinf; zinf = q q' E0, q the unit vector along the square roots of the degrees."""
-        c = self.config
-        e0 = _exact(self.e0.detach())
-        result = torch.zeros_like(e0)
-        if c.c1:
-            result += c.c1 * propagate(self.graph, e0, self_loops=c.self_loops)
-        if c.c2:
-            q = (self.graph.degrees + float(c.self_loops)).to(e0.dtype).sqrt()
-            q /= q.norm().clamp(min=1e-12)
-            result += c.c2 * torch.outer(q, q @ e0)
-        return result
 
     def _move_sampled_neighbors(self, rows: Tensor, seed: int, step: int, lr: float) -> None:
         """The authors' optimiser gets zero gradients for the sampled neighbours too, so momentum moves them."""

@@ -29,6 +29,9 @@ class LTGNNConfig(ModelConfig):
             length, in the rows of a batch (root mean square, looked at eight times an epoch); 0: never.
         gradient_memory: send neighbours' stored gradients on (the paper's backward); without it a row learns from
             its own gradient only.
+        exclude_pair: score each pair of a batch in the softmax loss as if it were not in the graph: what user and
+            item send each other is taken out of their outputs, for pairs to be found are no edges either. No other
+            loss does that.
         self_loops: propagate over A + I.
         c0, c1, c2: output adjustment: parts of E0, of A E0 and of the stationary part that are taken out.
         inference: for 'fixed_point', 'sweeps' (exact steps from E0), 'stored' (Z as it stands) or 'solve' (exact
@@ -51,6 +54,7 @@ class LTGNNConfig(ModelConfig):
     refresh_every: int = 0
     refresh_residual: float = 0.1
     gradient_memory: bool = False
+    exclude_pair: bool = True
     self_loops: bool = False
     c0: float = 0.0
     c1: float = 0.0
@@ -61,6 +65,11 @@ class LTGNNConfig(ModelConfig):
     start_sweeps: int = 7
     table_dtype: Literal["float32", "mixed", "bfloat16"] = "float32"
     faithful: bool = False
+
+    @property
+    def excludes_pairs(self) -> bool:
+        """`exclude_pair`, where the loss does that."""
+        return self.exclude_pair and self.loss == "softmax"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -27,11 +27,13 @@ class MultiScaleConfig(LTGNNConfig):
         deep_share: weight of all fixed points together at the start.
         scales_lr: Adam's learning rate for the weights' logits; 0: they stay.
         inference: of the fixed points: 'sweeps' or 'stored'.
+        exclude_pair: off: the weights learn from the outputs as they are.
     """
 
     alphas: tuple[float, ...] = (0.3,)
     deep_share: float = 0.3
     scales_lr: float = 1e-3
+    exclude_pair: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,6 +46,7 @@ class MultiScaleConfig(LTGNNConfig):
         self._require("depth", self.depth == "one_hop", "'one_hop'; alphas are the fixed points")
         self._require("inference", self.inference != "solve", "'sweeps' or 'stored'")
         self._require("gradient_memory", not self.gradient_memory, "off")
+        self._require("exclude_pair", not self.exclude_pair, "off")
         for name in ("c0", "c1", "c2"):
             self._require(name, getattr(self, name) == 0, "0: the weights are learned")
 
@@ -156,8 +159,8 @@ class LTGNNMultiScale(LTGNN):
         parts = [self.e0.detach()[rows].to(weights.dtype)]
         for alpha, own in scales:
             part, h = ltgnn_forward_(
-                self.graph, own, rows, alpha=alpha, fanout=c.fanout, seed=batch.seed,
-                self_loops=c.self_loops,
+                self.graph, own, rows, alpha=alpha, seed=batch.seed, self_loops=c.self_loops,
+                **self.sampling.arguments,
             )  # fmt: skip
             parts.append(part)
         out = torch.zeros_like(parts[0])

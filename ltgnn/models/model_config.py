@@ -44,6 +44,8 @@ class ModelConfig:
         init: 'xavier' (uniform), 'normal' (standard deviation 0.1), or a warm start of the size of 'xavier': 'svd'
             (leading singular vectors of the normalised adjacency) or 'random_projection' (FastRP).
         init_random: of a warm start, the share of its squared size that is random.
+        length_exponent: how much an item's length counts in its score: 1 for the inner product, 0 for none. Popular
+            items grow long: below 1 they come up less often.
     """
 
     dim: int = 64
@@ -66,6 +68,7 @@ class ModelConfig:
     l2: float = 1e-5
     init: Literal["xavier", "normal", "svd", "random_projection"] = "xavier"
     init_random: float = 0.0
+    length_exponent: float = 1.0
 
     # Those that the model can be trained with.
     losses: ClassVar[tuple[str, ...]] = ("softmax", *SAMPLED_LOSSES)
@@ -77,6 +80,7 @@ class ModelConfig:
         self._require("loss", self.loss in self.losses, " or ".join(map(repr, self.losses)))
         self._require("tau", self.tau > 0, "positive")
         self._require("lr", self.lr >= 0, "not negative")
+        self._require("length_exponent", self.length_exponent >= 0, "not negative")
         self._require("l2", self.l2 >= 0, "not negative")
         starts = ("xavier", "normal", *WARM_STARTS)
         self._require("init", self.init in starts, " or ".join(map(repr, starts)))

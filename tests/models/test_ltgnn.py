@@ -109,7 +109,8 @@ def test_faithful_moves_sampled_neighbours_only_with_momentum():
 def test_own_gradient_equals_autograd_of_the_row():
     """Without memory, E0's gradient is that of z_r = (1 - alpha) x_r + alpha e0_r with x_r held fixed."""
     graph = random_graph()
-    model = create("ltgnn", graph, dim=8, alpha=0.4, fanout=64, lr=1.0, l2=0.0, allow_bf16=False)
+    model = create("ltgnn", graph, dim=8, alpha=0.4, fanout=64, lr=1.0, l2=0.0, allow_bf16=False,
+                   exclude_pair=False)  # fmt: skip
     users, items = torch.arange(10), torch.arange(10, 20)
     model.adam_v.fill_(1.0)  # then a step is about proportional to the gradient
     e0 = model.e0.double().clone()

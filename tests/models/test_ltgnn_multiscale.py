@@ -76,7 +76,7 @@ def test_gradients_equal_autograd():
 
 def test_without_fixed_points_and_with_still_weights_it_is_ltgnn():
     settings = {"dim": 8, "alpha": 0.4, "fanout": 3, "lr": 0.01, "refresh_every": 7}
-    one_hop = create("ltgnn", random_graph(), **settings)
+    one_hop = create("ltgnn", random_graph(), exclude_pair=False, **settings)
     mixture = create("ltgnn_multiscale", random_graph(), alphas=(), scales_lr=0.0, **settings)
     for batch in batches(20):
         for model in (one_hop, mixture):
