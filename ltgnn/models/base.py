@@ -108,7 +108,7 @@ class Recommender(nn.Module, ABC):
     def _add_tables(self, seed: int) -> None:
         """Embeddings and Adam's moments."""
         e0 = self._empty_table(self.table_dtypes(self.config)[0])
-        initialise(e0, self.graph, self.config, seed)
+        initialise(e0, self.graph, self.config, seed, self.storage)
         self.e0 = nn.Parameter(e0, requires_grad=False)
         self.register_buffer("adam_m", self._zero_table())
         self.register_buffer("adam_v", self._zero_table())

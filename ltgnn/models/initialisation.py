@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltgnn.graph import BipartiteGraph
+from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.model_config import WARM_STARTS, ModelConfig
 from ltgnn.ops import low_rank_approximation, mix_seed, random_projection
 from ltgnn.ops.elementwise import total
+from ltgnn.ops.random_projection import row_blocks
 from ltgnn.ops.range_finder import OVERSAMPLING
 
 FACTORISING = 8 << 20  # bytes: the library for dense factorisations, and its buffers
@@ -16,7 +17,13 @@ FACTORISING = 8 << 20  # bytes: the library for dense factorisations, and its bu
 LEAST_VALUE = 1e-3  # of a singular value, the largest being 1: what is below may be rounding
 
 
-def initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int) -> None:
+def initialise(
+    e0: Tensor,
+    graph: BipartiteGraph,
+    config: ModelConfig,
+    seed: int,
+    storage: TableStorage | None = None,
+) -> None:
     """Fill the embeddings, in place.
 
     'xavier' and 'normal' are random numbers, the same ones for every device and storage. The warm starts 'svd' and
@@ -35,7 +42,7 @@ def initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int
             part.uniform_(-bound, bound, generator=generator)
     if config.init in WARM_STARTS:
         # Seeded apart: else the projection's signs would be those of Xavier's numbers.
-        features = warm_start(graph, config.init, config.dim, mix_seed(seed, 2))
+        features = warm_start(graph, config.init, config.dim, mix_seed(seed, 2), storage)
         known = graph.degrees > 0
         for side in (slice(0, graph.num_users), slice(graph.num_users, None)):
             found, rows_found = features[side].to(rows.device), known[side, None].to(rows.device)
@@ -44,7 +51,9 @@ def initialise(e0: Tensor, graph: BipartiteGraph, config: ModelConfig, seed: int
         e0.copy_(rows)
 
 
-def warm_start(graph: BipartiteGraph, kind: str, dim: int, seed: int) -> Tensor:
+def warm_start(
+    graph: BipartiteGraph, kind: str, dim: int, seed: int, storage: TableStorage | None = None
+) -> Tensor:
     """[num_nodes, up to dim] float32, of any scale, on the graph's device: features that the graph alone gives.
 
     'svd': `(U; V) S^1/2`, the leading singular vectors of the normalised biadjacency, up to its rank.
@@ -53,7 +62,11 @@ def warm_start(graph: BipartiteGraph, kind: str, dim: int, seed: int) -> Tensor:
     # Another graph of the same tensors: what is kept beside it goes with it.
     graph = BipartiteGraph(graph.num_users, graph.num_items, graph.indptr, graph.indices)
     if kind == "random_projection":
-        return random_projection(graph, dim, seed=seed)
+        place = storage or TableStorage()
+        return random_projection(
+            graph, dim, seed=seed,
+            empty=lambda: place.empty(graph.num_nodes, dim, device=graph.device),
+        )  # fmt: skip
     low_rank = low_rank_approximation(graph, dim, seed=seed)
     values = low_rank.values
     rank = int((values > LEAST_VALUE).sum())
@@ -64,7 +77,7 @@ def warm_start_bytes(config: ModelConfig, num_users: int, num_items: int, num_ed
     """The most that a warm start takes beside the embeddings; 0 for other starts."""
     nodes = num_users + num_items
     if config.init == "random_projection":
-        return 4 * 4 * nodes * config.dim
+        return 3 * 4 * nodes * config.dim
     if config.init != "svd":
         return 0
     width = min(config.dim + OVERSAMPLING, num_users, num_items)
@@ -78,9 +91,17 @@ def _mix(part: Tensor, found: Tensor, known: Tensor, share: float) -> None:
     Columns and rows for which nothing was found stay as they are.
     """
     columns = part[:, : found.shape[1]]
-    random, size = (
-        float(total((table * known).square().sum(dim=1).double())) for table in (columns, found)
-    )
-    if size:
-        mixed = (share**0.5) * columns + ((1.0 - share) * random / size) ** 0.5 * found
-        columns.copy_(torch.where(known, mixed, columns))
+    random, size = _squares(columns, known), _squares(found, known)
+    if not size:
+        return
+    for rows in row_blocks(len(part)):
+        mixed = (share**0.5) * columns[rows] + ((1.0 - share) * random / size) ** 0.5 * found[rows]
+        columns[rows] = torch.where(known[rows], mixed, columns[rows])
+
+
+def _squares(table: Tensor, known: Tensor) -> float:
+    """The sum of the squares of the known rows."""
+    sums = torch.zeros(len(table), dtype=torch.float64, device=table.device)
+    for rows in row_blocks(len(table)):
+        sums[rows] = (table[rows] * known[rows]).square().sum(dim=1).double()
+    return float(total(sums))

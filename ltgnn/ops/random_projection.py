@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,11 +12,32 @@ from ltgnn.ops.csr import Csr, SupportsCsr
 from ltgnn.ops.dense import one_thread
 from ltgnn.ops.propagate import propagate
 
+ROWS_AT_ONCE = (
+    1 << 14
+)  # of a table, where something is made of them that need not be there for all at once
+
 HOP_WEIGHTS = (0.0, 0.0, 1.0, 1.0)  # the best on Gowalla of those tried
 
 
+def row_blocks(rows: int) -> Iterator[slice]:
+    """Slices of a few thousand rows that cover a table.
+
+    Example:
+        >>> list(row_blocks(20000))
+        [slice(0, 16384, None), slice(16384, 20000, None)]
+    """
+    for begin in range(0, rows, ROWS_AT_ONCE):
+        yield slice(begin, min(rows, begin + ROWS_AT_ONCE))
+
+
 def sparse_projection(
-    rows: int, dim: int, *, seed: int, density: float = 1 / 3, dtype: torch.dtype = torch.float32
+    rows: int,
+    dim: int,
+    *,
+    seed: int,
+    density: float = 1 / 3,
+    dtype: torch.dtype = torch.float32,
+    out: Tensor | None = None,
 ) -> Tensor:
     """A random matrix P with `E[P P'] = I`: `+-1 / sqrt(density dim)` with probability density / 2 each, else 0.
 
@@ -28,9 +49,10 @@ def sparse_projection(
         seed: of the signs; the same ones for every device.
         density: share of entries that are not 0: 1/3 is Achlioptas', 1 / sqrt(rows) Li et al.'s.
         dtype: float32 or float64.
+        out: [rows, dim], written and returned, of any dtype and device.
 
     Returns:
-        [rows, dim], dense, on the CPU.
+        [rows, dim], dense, on the CPU where there is no out.
 
     Raises:
         ValueError: rows is negative, dim below 1, or density not in (0, 1].
@@ -49,9 +71,13 @@ def sparse_projection(
         )
     if not 0 < density <= 1:
         raise ValueError(f"sparse_projection: density must be in (0, 1], got {density}")
-    drawn = torch.rand(rows, dim, generator=torch.Generator().manual_seed(seed))
-    signs = (drawn < density / 2).to(dtype) - (drawn >= 1.0 - density / 2).to(dtype)
-    return signs.mul_(1.0 / math.sqrt(density * dim))
+    table = torch.empty(rows, dim, dtype=dtype) if out is None else out
+    generator = torch.Generator().manual_seed(seed)
+    for part in row_blocks(rows):
+        drawn = torch.rand(table[part].shape, generator=generator)
+        signs = (drawn < density / 2).to(table.dtype) - (drawn >= 1.0 - density / 2).to(table.dtype)
+        table[part] = signs.mul_(1.0 / math.sqrt(density * dim))
+    return table
 
 
 def project(x: Tensor, dim: int, *, seed: int, density: float = 1 / 3) -> Tensor:
@@ -100,6 +126,7 @@ def random_projection(
     unit_rows: bool = True,
     density: float = 1 / 3,
     dtype: torch.dtype = torch.float32,
+    empty: Callable[[], Tensor] | None = None,
 ) -> Tensor:
     """FastRP's features of a graph's nodes: `sum_k w_k T^k L P`, without training.
 
@@ -116,6 +143,7 @@ def random_projection(
         unit_rows: scale each hop's rows to length 1 before they are weighed, as the authors' code does.
         density: of P.
         dtype: float32 or float64.
+        empty: makes the three tables [num_nodes, dim] that it takes, one of which is returned; None: torch.
 
     Returns:
         [num_nodes, dim], on the graph's device: the same bits for any number of threads.
@@ -139,18 +167,24 @@ def random_projection(
     degrees, device = csr.indptr.diff(), csr.indptr.device
     inverse = torch.where(degrees > 0, 1.0 / degrees.to(torch.float64), 0.0).to(dtype)
     step = Csr(csr.indptr, csr.indices, csr.num_cols, None, inverse)
-    hop = sparse_projection(csr.num_rows, dim, seed=seed, density=density, dtype=dtype).to(device)
+    make = empty or (lambda: torch.empty(csr.num_rows, dim, dtype=dtype, device=device))
+    if dim < 1:
+        raise ValueError(f"random_projection: dim must be at least 1, got {dim}")
+    hop, spare, total = make(), make(), make().zero_()
+    sparse_projection(csr.num_rows, dim, seed=seed, density=density, out=hop)
     if degree_power:
         share = degrees.to(torch.float64) / max(1, len(csr.indices))
         with one_thread():  # a power's last bit depends on where threads divide the vector
             factor = torch.where(share > 0, share.clamp(min=1e-300).pow(degree_power), 0.0)
         hop *= factor.to(dtype)[:, None]
-    total = torch.zeros_like(hop)
     for k, weight in enumerate(hop_weights):
-        hop = propagate(step, hop) if k else hop
+        if k:
+            propagate(step, hop, out=spare)
+            hop, spare = spare, hop
         if weight:
-            part = hop
-            if unit_rows:
-                part = hop / hop.norm(dim=1, keepdim=True).clamp(min=torch.finfo(dtype).tiny)
-            total.add_(part, alpha=weight)
+            for rows in row_blocks(len(hop)):
+                part = hop[rows]
+                if unit_rows:
+                    part = part / part.norm(dim=1, keepdim=True).clamp(min=torch.finfo(dtype).tiny)
+                total[rows].add_(part, alpha=weight)
     return total

@@ -50,8 +50,9 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "ltgnn", "gowalla", "this project's trials on Gowalla, scored on its test split",
         {"dim": 64, "depth": "one_hop", "loss": "softmax", "tau": 0.12, "exponent": 0.84, "alpha": 0.55,
-         "fanout": 4, "refresh_every": 0, "refresh_residual": 0.1, "lr": 1e-3, "l2": 1e-5, "init": "xavier"},
-        {"epochs": 16, "batch_size": 2048, "sampling": "interactions", "schedule": "constant"},
+         "fanout": 4, "refresh_every": 0, "refresh_residual": 0.1, "exclude_pair": True, "lr": 1e-3, "l2": 1e-5,
+         "init": "random_projection"},
+        {"epochs": 12, "batch_size": 2048, "sampling": "interactions", "schedule": "constant"},
     ),
     Preset(
         "ltgnn", "authors", "Zhang et al., WWW 2024, arXiv 2402.13973, and their code, alike for all data",

@@ -116,7 +116,7 @@ def test_graphs_without_edges(sizes: tuple[int, int]) -> None:
 def test_errors_name_the_argument() -> None:
     graph = heavy_graph()
     cases = [
-        (lambda: random_projection(graph, 0), "dim at least 1, got 120 and 0"),
+        (lambda: random_projection(graph, 0), "dim must be at least 1, got 0"),
         (lambda: random_projection(graph, 4, hop_weights=()), "hop_weights must be at least one"),
         (lambda: random_projection(graph, 4, density=0.0), r"density must be in \(0, 1\], got 0"),
         (lambda: project(torch.ones(3), 2, seed=0), r"x must be \[rows, width\].* got \[3\]"),
