@@ -27,7 +27,9 @@ from torch import Tensor
 from ltgnn.training.checkpoint_format import pack, read, write
 from ltgnn.training.checkpoint_manifest import CheckpointError
 
-__all__ = ["Checkpoint", "CheckpointError", "CheckpointWarning", "load", "load_into", "save"]
+__all__ = [
+    "Checkpoint", "CheckpointError", "CheckpointWarning", "is_there", "load", "load_into", "save"
+]  # fmt: skip
 
 _NAME = re.compile(r"checkpoint-(\d{6,15})")
 _LITTER = ".tmp-checkpoint-"
@@ -161,6 +163,20 @@ def load_into(run_dir: str | os.PathLike[str], tensors: Mapping[str, Tensor]) ->
     _, meta, path = _newest(Path(run_dir), lambda folder: read(folder, keep=False))
     read(path, into=tensors)
     return Checkpoint(dict(tensors), meta, path)
+
+
+def is_there(run_dir: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a checkpoint, intact or not.
+
+    A process that was killed while it wrote its first one leaves a folder without.
+
+    Example:
+        >>> import tempfile
+        >>> is_there(tempfile.mkdtemp())
+        False
+    """
+    root = Path(run_dir)
+    return root.is_dir() and bool(_candidates(root))
 
 
 def _newest(

@@ -113,12 +113,14 @@ class Trainer:
     def resume(self) -> None:
         """Take up model and history from the run folder's latest good checkpoint, where there is one.
 
+        Where there is none yet, since the run was killed before its first was whole, it begins anew.
+
         Raises:
             CheckpointError: there are checkpoints, but none is intact.
         """
         if self.run_dir is None:
             raise ValueError("resume: the trainer has no run_dir")
-        if (self.run_dir / "last").exists():
+        if checkpoint.is_there(self.run_dir / "last"):
             saved = checkpoint.load_into(self.run_dir / "last", self.model.state_dict())
             self.history = History(**saved.meta["history"])
         # The log may be ahead of the checkpoint, or end in half a line: write it anew.
@@ -130,7 +132,7 @@ class Trainer:
 
     def load_best(self) -> None:
         """Put the best epoch's parameters into the model, where one was saved."""
-        if self.run_dir is not None and (self.run_dir / "best").exists():
+        if self.run_dir is not None and checkpoint.is_there(self.run_dir / "best"):
             checkpoint.load_into(self.run_dir / "best", self.model.state_dict())
 
     # ---- one epoch ----

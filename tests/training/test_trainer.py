@@ -62,6 +62,24 @@ def test_resume_goes_on_to_the_same_bits(tmp_path):
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
 
 
+def test_a_run_killed_in_its_first_checkpoint_begins_anew(tmp_path):
+    whole = trainer(tmp_path / "whole", values=[0.1, 0.2], epochs=2)
+    whole.fit()
+    killed = tmp_path / "killed"
+    for kind in ("last", "best"):
+        (killed / kind / ".tmp-checkpoint-000000").mkdir(parents=True)
+    (killed / "log.jsonl").write_text(
+        '{"epoch": 1, "loss": 0.5}\n'
+    )  # written before the checkpoint
+    rest = trainer(killed, values=[0.1, 0.2], epochs=2)
+    rest.resume()
+    rest.load_best()  # there is none: nothing changes
+    rest.fit()
+    assert same_bits(rest.model.state_dict(), whole.model.state_dict())
+    lines = (killed / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+
+
 @pytest.mark.parametrize("table", ["e0", "adam_v"])
 def test_a_fault_is_found_and_the_last_checkpoint_kept(tmp_path, table):
     run = trainer(tmp_path, epochs=1)
