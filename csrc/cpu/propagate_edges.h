@@ -35,7 +35,8 @@ struct EdgeSource {
 template <bool kScaled, class Tile, class T, class Acc, class Index>
 LTGNN_HD int64_t walk_edges(const EdgeSource<T, Acc, Index>& source, int64_t begin, int64_t end,
                             int64_t column, Tile& tile) {
-  // Edges between a prefetch and its use: 16 of the widest tiles, 32 of all others (5 to 15 % faster than 16).
+  // Edges between a prefetch and its use: 16 of the widest tiles, 32 of all others (5 to 15 % faster than
+  // 16).
   constexpr int64_t kAhead = Tile::kColumns * static_cast<int64_t>(sizeof(T)) > 256 ? 16 : 32;
   const T* x = source.x + column;
   const auto add = [&](int64_t e, uint64_t c) {
