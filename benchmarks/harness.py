@@ -107,9 +107,9 @@ def gather_bandwidth(
 
 
 def command() -> str:
-    """How this benchmark was called, without where its result went."""
+    """How this benchmark was called, without where its result went and where folders of this machine are."""
     module = Path(sys.argv[0])
-    arguments = list(sys.argv[1:])
+    arguments = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:]]
     if "--json" in arguments:
         at = arguments.index("--json")
         del arguments[at : at + 2]

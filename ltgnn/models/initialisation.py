@@ -9,8 +9,8 @@ from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.model_config import WARM_STARTS, ModelConfig
 from ltgnn.ops import low_rank_approximation, mix_seed, random_projection
 from ltgnn.ops.elementwise import total
-from ltgnn.ops.random_projection import row_blocks
 from ltgnn.ops.range_finder import OVERSAMPLING
+from ltgnn.ops.row_blocks import row_blocks
 
 FACTORISING = 8 << 20  # bytes: the library for dense factorisations, and its buffers
 

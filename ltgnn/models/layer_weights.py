@@ -10,9 +10,9 @@ from torch import Tensor
 from ltgnn.graph import BipartiteGraph
 from ltgnn.ops.elementwise import total
 from ltgnn.ops.propagate import propagate
+from ltgnn.ops.row_blocks import row_blocks
 
 KINDS = ("mean", "ppr")
-ROWS_AT_ONCE = 1 << 14
 
 
 def layer_weights(kind: str, layers: int, alpha: float) -> list[float]:
@@ -80,6 +80,7 @@ def inner_product(a: Tensor, b: Tensor) -> Tensor:
         >>> inner_product(torch.ones(2, 3), torch.ones(2, 3))
         tensor(6., dtype=torch.float64)
     """
-    parts = zip(a.split(ROWS_AT_ONCE), b.split(ROWS_AT_ONCE), strict=True)
-    rows = [(p.double() * q.double()).sum(dim=1) for p, q in parts]
-    return total(torch.cat(rows))
+    sums = torch.empty(len(a), dtype=torch.float64, device=a.device)
+    for rows in row_blocks(len(a)):
+        sums[rows] = (a[rows].double() * b[rows].double()).sum(dim=1)
+    return total(sums)

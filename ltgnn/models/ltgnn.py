@@ -165,6 +165,8 @@ class LTGNN(Recommender):
         tables = self._tables()
         batch = self.choose_negatives(batch)
         rows, positions, l2 = self._targets(batch)
+        # What the sums below are over: the forward writes z.
+        sent = _exact((self.e0 if self.z is None else self.z).detach()[rows])
         out, h = ltgnn_forward_(
             self.graph, tables, rows, alpha=c.alpha, c0=c.c0, seed=batch.seed, self_loops=c.self_loops,
             **self.sampling.arguments,
@@ -176,9 +178,8 @@ class LTGNN(Recommender):
             rest = (1 - c.c0) / (1 - c.c0 - c.c1 - c.c2)
             out = (out - self.adjustment[rows] / (1 - c.c0)) * rest
         if c.excludes_pairs:
-            source = self.e0 if self.z is None else self.z
             pairs = exclude_pairs(
-                self.graph, out, rows, positions, _exact(source.detach()[rows]),
+                self.graph, out, rows, positions, sent,
                 kept=(1 - c.alpha) / (1 - c.c0 - c.c1 - c.c2), self_loops=c.self_loops,
             )  # fmt: skip
             loss, grad = self._loss_and_grad(pairs.out, pairs.positions, batch)

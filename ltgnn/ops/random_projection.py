@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,23 +11,9 @@ from torch import Tensor
 from ltgnn.ops.csr import Csr, SupportsCsr
 from ltgnn.ops.dense import one_thread
 from ltgnn.ops.propagate import propagate
-
-ROWS_AT_ONCE = (
-    1 << 14
-)  # of a table, where something is made of them that need not be there for all at once
+from ltgnn.ops.row_blocks import row_blocks
 
 HOP_WEIGHTS = (0.0, 0.0, 1.0, 1.0)  # the best on Gowalla of those tried
-
-
-def row_blocks(rows: int) -> Iterator[slice]:
-    """Slices of a few thousand rows that cover a table.
-
-    Example:
-        >>> list(row_blocks(20000))
-        [slice(0, 16384, None), slice(16384, 20000, None)]
-    """
-    for begin in range(0, rows, ROWS_AT_ONCE):
-        yield slice(begin, min(rows, begin + ROWS_AT_ONCE))
 
 
 def sparse_projection(
