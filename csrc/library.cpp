@@ -53,6 +53,11 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   m.def(
       "negative_sample(Tensor indptr, Tensor indices, Tensor users, int num_items, int seed, "
       "int first_item=0) -> Tensor");
+  // Which of items [B] each of users [B] has; lists as for negative_sample -> [B, ceil(B / 32)] int32, a bit
+  // for each pair
+  m.def(
+      "accidental_hits(Tensor indptr, Tensor indices, Tensor users, Tensor items, int num_items, "
+      "int first_item=0) -> Tensor");
   // Entries at positions [begin, begin + count) of the permutation of all E that belongs to seed; or, given
   // rows [A] int64, so many uniform entries of uniform rows of that list -> (row [count], column [count])
   // int64
@@ -102,12 +107,12 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
       "rows, "
       "float alpha, float tol, int max_rounds, int max_pushes, bool self_loops) -> (Tensor, Tensor, Tensor)");
   // Mean loss over the batch and its gradient for x [R, D]; users, items, negatives [B] int64 row numbers of
-  // x
+  // x; skip [B, ceil(B / 32)] int32: bits of pairs that are left out of the softmax
   //   -> (loss [] float64, dL/dx [R, D])
   m.def("bpr_loss(Tensor x, Tensor users, Tensor items, Tensor negatives) -> (Tensor, Tensor)");
   m.def(
       "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent, bool "
-      "allow_bf16) -> (Tensor, Tensor)");
+      "allow_bf16, Tensor? skip=None) -> (Tensor, Tensor)");
   // Inner products of queries [Q, D] and the items [N, D] that ids [Q, L] int64 names, in float64, rounded
   // once; -inf for what is no item -> [Q, L]
   m.def("pair_scores(Tensor queries, Tensor items, Tensor ids) -> Tensor");

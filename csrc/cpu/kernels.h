@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/parallel.h"
+#include "kernels/accidental_hits.h"
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
 #include "kernels/epoch_pairs.h"
@@ -30,6 +31,7 @@ struct CpuKernels {
   int64_t (*sample_aggregate)(const SampleAggregateParams&, const Parallel&);
   int64_t (*sample_neighbors)(const SampleNeighborsParams&, const Parallel&);
   int64_t (*negative_sample)(const NegativeSampleParams&, const Parallel&);
+  int64_t (*accidental_hits)(const AccidentalHitsParams&, const Parallel&);
   int64_t (*epoch_pairs)(const EpochPairsParams&, const Parallel&);
   int64_t (*ltgnn_forward)(const LtgnnForwardParams&, const Parallel&);
   int64_t (*ltgnn_update)(const LtgnnUpdateParams&, const Parallel&);

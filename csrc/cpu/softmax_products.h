@@ -9,6 +9,7 @@
 #include "cpu/buffer.h"
 #include "cpu/exp.h"
 #include "cpu/gemm.h"
+#include "kernels/accidental_hits.h"
 #include "kernels/losses.h"
 
 namespace ltgnn {
@@ -23,6 +24,20 @@ struct SoftmaxRows {
   const T *u, *v;  // unit rows of users, of items
   T* du;           // [batch, width], to be written
   double* losses;  // [batch]
+
+  // Calls body(j) for each pair (b, j) that is left out, j < batch; bits beyond it say nothing.
+  template <class Body>
+  void for_each_skipped(int64_t b, const Body& body) const {
+    if (p.skip == nullptr) return;
+    const int64_t words = hit_words(p.batch);
+    const uint32_t* row = p.skip + b * words;
+    for (int64_t word = 0; word < words; ++word) {
+      for (uint32_t bits = row[word]; bits != 0; bits &= bits - 1) {
+        const int64_t j = 32 * word + __builtin_ctz(bits);
+        if (j < p.batch) body(j);
+      }
+    }
+  }
 
   // The loss of user b, from its own cosine and sum_{j != b} exp((c_bj - shift) / tau).
   void set_loss(int64_t b, double positive, double sum, double shift) const {
@@ -77,7 +92,7 @@ class ExactProducts {
   }
 
  private:
-  // A row of cosines becomes P; the positive and the padding become 0.
+  // A row of cosines becomes P; the positive, what is left out and the padding become 0.
   void softmax_row(int64_t b, T* row) const {
     const int64_t batch = r_.p.batch, padded = r_.padded;
     if (b >= batch) {
@@ -85,9 +100,11 @@ class ExactProducts {
       return;
     }
     // Shifted by the row's maximum, so that the largest term is 1 whatever tau; the shift is put back into
-    // the loss. The positive and the padding lie below any cosine: they are not the maximum.
+    // the loss. The positive, what is left out and the padding lie below any cosine: they are not the
+    // maximum.
     const T slope = static_cast<T>(1.0 / r_.p.tau), positive = row[b];
     row[b] = T(-2);
+    r_.for_each_skipped(b, [&](int64_t j) { row[j] = T(-2); });
     for (int64_t j = batch; j < padded; ++j) row[j] = T(-2);
     Lanes high = load_lanes(row);
     for (int64_t j = Gemm::kLanes; j < padded; j += Gemm::kLanes) {
@@ -99,6 +116,7 @@ class ExactProducts {
     for (int64_t j = 0; j < padded; j += Gemm::kLanes)
       store_lanes(row + j, exp_lanes((load_lanes(row + j) - top) * slope));
     row[b] = 0;
+    r_.for_each_skipped(b, [&](int64_t j) { row[j] = 0; });
     for (int64_t j = batch; j < padded; ++j) row[j] = 0;
     Lanes partial[2] = {};
     for (int64_t j = 0; j < padded; j += Gemm::kCols) {

@@ -102,8 +102,12 @@ class Bf16Products {
     const int64_t batch = r_.p.batch, padded = r_.padded;
     constexpr float kNever = -1e30f;  // whose exponential is 0
     for (int64_t k = 0; k < 2; ++k) {
-      if (b + k < batch) scores[k * padded + b + k] = kNever;
-      for (int64_t j = b + k < batch ? batch : 0; j < padded; ++j) scores[k * padded + j] = kNever;
+      float* row = scores + k * padded;
+      if (b + k < batch) {
+        row[b + k] = kNever;
+        r_.for_each_skipped(b + k, [&](int64_t j) { row[j] = kNever; });
+      }
+      for (int64_t j = b + k < batch ? batch : 0; j < padded; ++j) row[j] = kNever;
     }
     const __m512 slope = _mm512_set1_ps(static_cast<float>(1.4426950408889634 / r_.p.tau));
     __m512 total[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};

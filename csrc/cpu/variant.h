@@ -4,6 +4,7 @@
 // The target is switched by pragma after every standard header is in: were it a compiler flag for the
 // whole file, inline functions of the standard library would be compiled for AVX-512 too, and the linker
 // might keep that copy for everyone.
+#include "cpu/accidental_hits.h"
 #include "cpu/adam.h"
 #include "cpu/bpr.h"
 #include "cpu/edge_dot.h"
@@ -29,6 +30,7 @@ inline CpuKernels make_table(const char* name) {
   table.sample_aggregate = sample_aggregate;
   table.sample_neighbors = sample_neighbors;
   table.negative_sample = negative_sample;
+  table.accidental_hits = accidental_hits;
   table.epoch_pairs = epoch_pairs;
   table.ltgnn_forward = ltgnn_forward;
   table.ltgnn_update = ltgnn_update;

@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
 #pragma unroll
       for (int j = 0; j < Shape::kThreadCols; ++j) {
         const int64_t other = item + Shape::col(j);
-        counts[j] = other < part.end && (other != user || LTGNN_PLANTED(softmax_diagonal));
+        counts[j] = other < part.end && user < plan.batch && !plan.left_out(user, other);
         if (counts[j]) top = acc[i][j] > top ? acc[i][j] : top;
         if (other == user && other < part.end) plan.positive[user] = acc[i][j];
       }
@@ -139,9 +139,13 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? kTileBlocks : k
         for (int j = 0; j < Shape::kThreadCols; ++j) {
           const int64_t col = other + Shape::col(j), user = side == kUserSide ? row : col;
           T weight = 0;
-          if (row < plan.batch && col < part.end)
-            weight =
-                row == col ? of_positive : plan.factor[user] * std::exp((acc[i][j] - plan.top[user]) * slope);
+          if (row < plan.batch && col < part.end) {
+            if (row == col)
+              weight = of_positive;
+            else if (!plan.left_out(user,
+                                    (side == kUserSide) != LTGNN_PLANTED(softmax_skip_turned) ? col : row))
+              weight = plan.factor[user] * std::exp((acc[i][j] - plan.top[user]) * slope);
+          }
           weights[Shape::col(j) * Shape::kRowPitch + Shape::row(i)] = weight;
         }
       }

@@ -9,6 +9,8 @@
 
 #include "cuda/sort.cuh"
 #include "cuda/tile_product.cuh"
+#include "emu/bugs.h"
+#include "kernels/accidental_hits.h"
 #include "kernels/losses.h"
 
 namespace ltgnn::cuda {
@@ -23,6 +25,7 @@ struct SoftmaxPlan {
   const int64_t* ids[2] = {nullptr, nullptr};
   int64_t num_rows = 0, dim = 0, batch = 0;
   double tau = 1.0, exponent = 1.0;
+  const uint32_t* skip = nullptr;       // [batch, words]: bits of pairs left out, or null
   T* unit[2] = {nullptr, nullptr};      // [batch, dim]: normalised rows
   T* inverse[2] = {nullptr, nullptr};   // [batch]: 1 / |row|, 0 for a row of zeros
   T* part_top = nullptr;                // [splits, batch]: largest cosine of a part of the row, then ...
@@ -37,6 +40,11 @@ struct SoftmaxPlan {
   int64_t tiles_per_split = 0;  // of kCols
   int64_t groups = 0;           // of kRows
 
+  // Whether item j is left out of user b's denominator, as its positive is and what the caller says.
+  __device__ bool left_out(int64_t b, int64_t j) const {
+    if (b == j) return !LTGNN_PLANTED(softmax_diagonal);
+    return skip != nullptr && (skip[b * hit_words(batch) + j / 32] & hit_bit(j)) != 0;
+  }
   __host__ __device__ int64_t num_entries() const { return 2 * batch; }
 };
 
@@ -57,6 +65,7 @@ SoftmaxPlan<T> make_plan(const LossParams& p, const Launch& at) {
   plan.batch = p.batch;
   plan.tau = p.tau;
   plan.exponent = p.exponent;
+  plan.skip = p.skip;
   plan.groups = (p.batch + Shape::kRows - 1) / Shape::kRows;
   const int64_t tiles = (p.batch + Shape::kCols - 1) / Shape::kCols;
   const int64_t wanted = plan.groups > 0 ? kBlocks / plan.groups : 1;

@@ -11,6 +11,7 @@
 #include "core/dtype.h"
 #include "core/fault.h"
 #include "cuda/spmm.h"
+#include "kernels/accidental_hits.h"
 #include "kernels/adam.h"
 #include "kernels/edge_dot.h"
 #include "kernels/epoch_pairs.h"
@@ -49,6 +50,7 @@ void bpr_loss(const LossParams& params, const Launch& at);
 void sample_aggregate(const SampleAggregateParams& params, const Launch& at);
 void sample_neighbors(const SampleNeighborsParams& params, const Launch& at);
 void negative_sample(const NegativeSampleParams& params, const Launch& at);
+void accidental_hits(const AccidentalHitsParams& params, const Launch& at);
 void epoch_pairs(const EpochPairsParams& params, const Launch& at);
 void adam(const AdamParams& params, const Launch& at);
 void ltgnn_forward(const LtgnnForwardParams& params, const Launch& at);

@@ -23,6 +23,8 @@
   X(engine_missing_barrier) \
   X(engine_plain_add) \
   X(find_row_whole_warp) \
+  X(hits_first_place) \
+  X(hits_plain_or) \
   X(pair_scores_lanes) \
   X(propagate_add_barrier) \
   X(propagate_piece_short) \
@@ -40,6 +42,7 @@
   X(softmax_diagonal) \
   X(softmax_merge_lanes) \
   X(softmax_row_end) \
+  X(softmax_skip_turned) \
   X(softmax_weights_barrier) \
   X(step_first_head) \
   X(step_idle_return) \

@@ -6,8 +6,9 @@
 // In-batch softmax on cosines (as in SSM, Wu et al., TOIS 2024; with exponent t the bilateral softmax loss
 // BSL, Wu et al., ICDE 2024), for pairs (u_b, i_b):
 //   L = 1/B sum_b ( -c_bb / tau + t log sum_{j != b} exp(c_bj / tau) ),   c_bj = cos(x_{u_b}, x_{i_j})
-// The positive is not in the denominator. B^2 dim * 6 floating-point operations; the B x B matrix never
-// exists: a block of rows is made, used and dropped while it is in cache.
+// The positive is not in the denominator, nor is an item whose bit is set in the user's row of `skip`. B^2
+// dim * 6 floating-point operations; the B x B matrix never exists: a block of rows is made, used and dropped
+// while it is in cache.
 #pragma once
 
 #include <cmath>
@@ -26,8 +27,9 @@ struct LossParams {
   const int64_t* items = nullptr;      // [batch]: the positives
   const int64_t* negatives = nullptr;  // [batch]; BPR only
   int64_t batch = 0;
-  double tau = 0.1;       // in-batch softmax only
-  double exponent = 1.0;  // t; in-batch softmax only
+  const uint32_t* skip = nullptr;  // [batch, ceil(batch / 32)] bits, in-batch softmax only; may be null
+  double tau = 0.1;                // in-batch softmax only
+  double exponent = 1.0;           // t; in-batch softmax only
   bool allow_bf16 =
       false;  // in-batch softmax only: see csrc/cpu/softmax_products_bf16.h; other kernels do without
   void* grad = nullptr;    // [num_rows, dim], dL/dx, all written

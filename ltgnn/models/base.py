@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.adaptive_tau import AdaptiveTau
+from ltgnn.models.batch import Batch
+from ltgnn.models.batch_loss import batch_loss_and_grad
 from ltgnn.models.initialisation import initialise, warm_start_bytes
 from ltgnn.models.item_lengths import with_length_exponent
 from ltgnn.models.memory_need import MemoryNeed, TableCounts
@@ -19,37 +21,9 @@ from ltgnn.models.negatives import (
     WeightedTables,
     candidate_scores,
     choose_negatives,
-    mixing_shares,
-)
-from ltgnn.ops import (
-    corrected_softmax_loss_and_grad,
-    loss_and_grad,
-    sampled_loss_and_grad,
 )
 
 __all__ = ["Batch", "ModelConfig", "Recommender", "TableCounts", "config_from_dict"]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one training step sees.
-
-    Attributes:
-        users, items: [batch], int64: observed pairs, item numbers from 0.
-        negatives: [batch], int64, an item that the user lacks, or [batch, n], several, for a config whose
-            `draws_per_pair` is n; None for losses that need none.
-        seed: what the step's own sampling draws from.
-        learning_rate_factor: factor of the config's learning rate, from the trainer's schedule.
-        log_q: [batch], the logarithm of the probability that a place of a batch holds the item; for configs with
-            `log_q`.
-    """
-
-    users: Tensor
-    items: Tensor
-    negatives: Tensor | None
-    seed: int
-    learning_rate_factor: float = 1.0
-    log_q: Tensor | None = None
 
 
 class Recommender(nn.Module, ABC):
@@ -267,31 +241,8 @@ class Recommender(nn.Module, ABC):
         self, out: Tensor, positions: list[Tensor], batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """The configured loss over rows `out`, and its gradient for them."""
-        c = self.config
-        users, items = positions[:2]
-        if self.needs_negatives:
-            negatives = positions[2]
-            if c.loss == "bpr" and negatives.dim() == 1 and not c.positive_mixing:
-                return loss_and_grad(out, users, items, negatives)
-            negatives = negatives.view(len(users), c.negatives_per_pair)
-            mixing = None
-            if c.positive_mixing:
-                mixing = mixing_shares(negatives.shape, c.positive_mixing, batch.seed, out.device)
-            return sampled_loss_and_grad(
-                out, users, items, negatives, loss=c.loss, margin=c.margin,
-                negative_weight=c.weight_of_negatives, mixing=mixing,
-            )  # fmt: skip
-        settings = {"tau": c.tau, "exponent": c.exponent, "allow_bf16": c.allow_bf16}
-        if not c.log_q and self.adaptive_tau is None:
-            return loss_and_grad(out, users, items, None, **settings)
-        if c.log_q and batch.log_q is None:
-            raise ValueError(f"{self.name}: log_q is on, and the batch has no log_q")
-        user_tau = None
-        if self.adaptive_tau is not None:
-            user_tau = self.adaptive_tau.user_tau[batch.users]
-            self.adaptive_tau.record(out, users, items, batch.users)
-        return corrected_softmax_loss_and_grad(
-            out, users, items, user_tau=user_tau, log_q=batch.log_q if c.log_q else None, **settings
+        return batch_loss_and_grad(
+            self.config, self.graph, out, positions, batch, adaptive_tau=self.adaptive_tau
         )
 
     def _next_step(self, batch: Batch) -> tuple[int, float]:

@@ -1,5 +1,6 @@
 """Operators: tensors in, tensors out; no state. Each is in the file of its name."""
 
+from ltgnn.ops.accidental_hits import accidental_hits
 from ltgnn.ops.adam import adam_
 from ltgnn.ops.corrected_softmax import corrected_softmax_loss_and_grad
 from ltgnn.ops.csr import (
@@ -44,6 +45,7 @@ __all__ = [
     "SupportsBiadjacency",
     "SupportsCsr",
     "SupportsSlackRows",
+    "accidental_hits",
     "adam_",
     "bpr_loss",
     "corrected_softmax_loss_and_grad",

@@ -23,6 +23,7 @@ def corrected_softmax_loss_and_grad(
     log_q: Tensor | None = None,
     exponent: float = 1.0,
     allow_bf16: bool = False,
+    skip: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`in_batch_softmax_loss` with two corrections, and its gradient.
 
@@ -42,8 +43,8 @@ def corrected_softmax_loss_and_grad(
         tau: temperature of the positives, and of all where user_tau is None; positive.
         user_tau: [batch], positive, the temperature of the negatives of each pair.
         log_q: [batch], the logarithm of each item's probability; finite.
-        exponent, allow_bf16: as for `in_batch_softmax_loss`; bfloat16 rounds corrected logits, as at temperature
-            `1 / (1 / min tau_b + spread of q / 2)`.
+        exponent, allow_bf16, skip: as for `in_batch_softmax_loss`; bfloat16 rounds corrected logits, as at
+            temperature `1 / (1 / min tau_b + spread of q / 2)`.
 
     Returns:
         (loss, scalar float64; dL/dx [num_rows, dim]).
@@ -64,7 +65,7 @@ def corrected_softmax_loss_and_grad(
     batch = _check(x, users, items, tau, user_tau, log_q)
     if batch == 0 or (user_tau is None and log_q is None):
         return loss_and_grad(
-            x, users, items, None, tau=tau, exponent=exponent, allow_bf16=allow_bf16
+            x, users, items, None, tau=tau, exponent=exponent, allow_bf16=allow_bf16, skip=skip
         )
     unit, inverse = unit_rows(x)
     u, v = unit[users], unit[items]
@@ -89,7 +90,7 @@ def corrected_softmax_loss_and_grad(
     place = torch.arange(batch, device=x.device)
     value, grad = loss_and_grad(
         torch.cat([left, right]), place, place + batch, None, tau=scale, exponent=exponent,
-        allow_bf16=allow_bf16,
+        allow_bf16=allow_bf16, skip=skip,
     )  # fmt: skip
     # What lies along a unit row falls out below, so that the native gradient's own projection does no harm.
     grad = grad[:, : x.shape[1]]
@@ -99,9 +100,10 @@ def corrected_softmax_loss_and_grad(
         cosine = (u.double() * v.double()).sum(1)
         value = value + total(cosine * change[:, 0].double()) / batch
         grad_u, grad_v = grad_u + change / batch * v, grad_v + change / batch * u
-    if batch > 1:
-        value = value + exponent * centre
-    value = value - centre
+    compared = batch if batch > 1 else 0
+    if skip is not None:
+        compared -= _left_alone(skip, batch)
+    value = value + exponent * centre * compared / batch - centre
     nodes = torch.cat([users, items])
     grad = through_unit(torch.cat([grad_u, grad_v]), torch.cat([u, v]), inverse[nodes])
     return value, add_rows(grad, nodes, len(x))
@@ -113,6 +115,19 @@ def _completed(rows: Tensor, column: Tensor, at: int) -> Tensor:
     rest = (1.0 - square).clamp(min=0).sqrt()
     zeros = torch.zeros_like(rest)
     return torch.cat([rows, column, *((rest, zeros) if at == 0 else (zeros, rest))], dim=1)
+
+
+def _left_alone(skip: Tensor, batch: int) -> int:
+    """How many users of a batch of two or more have no other item left to be compared with."""
+    if batch < 2:
+        return 0
+    place = torch.arange(batch, device=skip.device)
+    bits = torch.ones((), dtype=torch.int32, device=skip.device) << place.to(torch.int32) % 32
+    full = skip.clone()
+    full[place, place // 32] |= bits
+    if batch % 32:
+        full[:, -1] |= -1 << batch % 32
+    return int((full == -1).all(1).sum())
 
 
 def _check(

@@ -45,6 +45,7 @@ def in_batch_softmax_loss(
     tau: float = 0.1,
     exponent: float = 1.0,
     allow_bf16: bool = False,
+    skip: Tensor | None = None,
 ) -> Tensor:
     """Softmax over the items of the batch, on cosines; the positive is not in the denominator.
 
@@ -60,6 +61,8 @@ def in_batch_softmax_loss(
         allow_bf16: factors of the three matrix products may be rounded to bfloat16, with sums in float32, where
             the machine multiplies those faster: on processors with AVX-512 BF16, for float32 and tau >= 1/32.
             Loss and gradient are then good to about 3 digits. No effect elsewhere.
+        skip: [batch, ceil(batch / 32)], int32, bits of pairs: where bit j % 32 of word [b, j // 32] is set, item j
+            is not in the denominator of user b; see `accidental_hits`.
 
     Returns:
         Scalar, float64. Differentiable in x. A row of zeros has cosine 0 and no gradient.
@@ -77,7 +80,7 @@ def in_batch_softmax_loss(
         -2.0
     """
     result: Tensor = torch.ops.ltgnn.in_batch_softmax_loss(
-        x, users, items, tau, exponent, allow_bf16
+        x, users, items, tau, exponent, allow_bf16, skip
     )[0]
     return result
 
@@ -91,6 +94,7 @@ def loss_and_grad(
     tau: float = 0.1,
     exponent: float = 1.0,
     allow_bf16: bool = False,
+    skip: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """BPR where `negatives` is given, in-batch softmax where it is None; with dL/dx, past autograd.
 
@@ -108,7 +112,9 @@ def loss_and_grad(
     if negatives is not None:
         result = torch.ops.ltgnn.bpr_loss(x, users, items, negatives)
     else:
-        result = torch.ops.ltgnn.in_batch_softmax_loss(x, users, items, tau, exponent, allow_bf16)
+        result = torch.ops.ltgnn.in_batch_softmax_loss(
+            x, users, items, tau, exponent, allow_bf16, skip
+        )
     return result
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, normalize
 
 _MASK = 0xFFFFFFFF
 
@@ -274,27 +273,3 @@ def is_negative(
         ],
         dtype=torch.bool,
     )
-
-
-def bpr_loss(x: Tensor, users: Tensor, items: Tensor, negatives: Tensor) -> Tensor:
-    """Mean of softplus(<x_u, x_n> - <x_u, x_p>) over the triples; 0 for none."""
-    u, p, n = take(x, users), take(x, items), take(x, negatives)
-    return -logsigmoid((u * p).sum(1) - (u * n).sum(1)).sum() / max(len(users), 1)
-
-
-def in_batch_softmax_loss(
-    x: Tensor,
-    users: Tensor,
-    items: Tensor,
-    tau: float,
-    exponent: float,
-    allow_bf16: bool = False,  # nothing is rounded here
-) -> Tensor:
-    """Mean of `-c_bb / tau + exponent * log sum_{j != b} exp(c_bj / tau)` over the pairs."""
-    u, v = normalize(take(x, users), dim=1), normalize(take(x, items), dim=1)
-    scores = u @ v.T / tau
-    loss = -scores.diagonal()
-    if len(users) > 1:  # a pair alone has nothing to be compared with
-        others = scores.masked_fill(torch.eye(len(users), dtype=torch.bool), -torch.inf)
-        loss = loss + exponent * others.logsumexp(1)
-    return loss.sum() / max(len(users), 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ltgnn.ops.reference import as_sums, bpr_loss, sample_aggregate, take
+from ltgnn.ops.reference import as_sums, sample_aggregate, take
+from ltgnn.ops.reference_losses import bpr_loss
 from ltgnn.ops.seeds import mix_seed
 
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graphs.h"
+#include "kernels/accidental_hits.h"
 #include "kernels/losses.h"
 
 namespace ltgnn::test {
@@ -23,6 +24,7 @@ struct Batch {
   int64_t num_rows, dim;
   std::vector<T> x, grad;
   std::vector<int64_t> users, items, negatives;
+  std::vector<uint32_t> skip;
   double loss = 0.0;
   LossParams params;
 
@@ -46,6 +48,18 @@ struct Batch {
     params.type = kTypeOf<T>;
   }
   size_t size() const { return users.size(); }
+  // Leaves out random pairs, and all of user 1, whose denominator is then empty.
+  void skip_some(Random& random) {
+    const auto words = static_cast<size_t>(hit_words(params.batch));
+    skip.resize(size() * words);
+    for (uint32_t& word : skip) word = static_cast<uint32_t>(random() & random());
+    if (size() > 1) std::fill_n(skip.begin() + static_cast<std::ptrdiff_t>(words), words, 0xFFFFFFFFu);
+    params.skip = skip.data();
+  }
+  bool compared(size_t k, size_t j) const {
+    const auto words = static_cast<size_t>(hit_words(params.batch));
+    return j != k && (skip.empty() || (skip[k * words + j / 32] >> j % 32 & 1) == 0);
+  }
   double at(int64_t row, int64_t i) const {
     return static_cast<double>(x[static_cast<size_t>(row * dim + i)]);
   }
@@ -85,11 +99,12 @@ Expected expected_softmax(const Batch<T>& b) {
     for (size_t j = 0; j < b.size(); ++j) {
       const int64_t v = b.items[j];
       cosine[j] = b.dot(u, v) / std::sqrt(b.dot(u, u) * b.dot(v, v));
-      if (j != k) sum += std::exp(cosine[j] / tau);
+      if (b.compared(k, j)) sum += std::exp(cosine[j] / tau);
     }
     result.loss += (-cosine[k] / tau + (sum > 0 ? exponent * std::log(sum) : 0.0)) / batch;
     for (size_t j = 0; j < b.size(); ++j)
-      slope[j] = (j == k ? -1.0 : exponent * std::exp(cosine[j] / tau) / sum) / (tau * batch);
+      if (j == k || b.compared(k, j))
+        slope[j] = (j == k ? -1.0 : exponent * std::exp(cosine[j] / tau) / sum) / (tau * batch);
     for (size_t j = 0; j < b.size(); ++j) {  // d cos(u, v) / du = v / (|u| |v|) - cos u / |u|^2
       const int64_t v = b.items[j];
       const double uu = b.dot(u, u), vv = b.dot(v, v), norms = std::sqrt(uu * vv);

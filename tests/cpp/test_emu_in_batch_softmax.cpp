@@ -61,6 +61,8 @@ void test_type(Random& random) {
   for (const int64_t size : {0, 1, 2, 33, 200}) {
     Batch<T> b(size, 5, random);
     compare(b);
+    b.skip_some(random);
+    compare(b);
   }
   for (const int64_t dim : {1, 33, 64, 129}) {
     Batch<T> b(20, dim, random);

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ltgnn.ops import (
     reference,
+    reference_losses,
     reference_pairs,
     reference_push,
     reference_rank,
@@ -142,6 +143,10 @@ _OPERATORS = (
         has_dim=False,
     ),
     OpCase(
+        "accidental_hits", inputs.accidental_hits_inputs, reference_losses.accidental_hits, graphs=_EVERY,
+        has_dim=False,
+    ),
+    OpCase(
         "epoch_pairs", inputs.epoch_pairs_inputs, reference_pairs.epoch_pairs, graphs=_EVERY, has_dim=False
     ),
     OpCase(
@@ -164,10 +169,10 @@ _OPERATORS = (
         "push_residual_", step_inputs.push_residual_inputs, reference_push.push_residual_, mutates=("residual",)
     ),
     OpCase("push_", step_inputs.push_inputs, reference_push.push_, mutates=("y", "residual")),
-    OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference.bpr_loss), differentiable=("x",)),
+    OpCase("bpr_loss", inputs.bpr_inputs, _with_gradient(reference_losses.bpr_loss), differentiable=("x",)),
     OpCase(
         "in_batch_softmax_loss", inputs.softmax_inputs,
-        _with_gradient(reference.in_batch_softmax_loss), differentiable=("x",),
+        _with_gradient(reference_losses.in_batch_softmax_loss), differentiable=("x",),
     ),
     OpCase("pair_scores", inputs.pair_scores_inputs, reference_rank.pair_scores, graphs=_EVERY),
     OpCase("topk", inputs.topk_inputs, reference_rank.topk, graphs=_EVERY),

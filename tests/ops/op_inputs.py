@@ -10,6 +10,7 @@ from ops.graphs import Csr, make_graph
 from torch import Tensor
 
 from ltgnn.ops.csr import transpose
+from ltgnn.ops.reference_losses import packed
 
 Arguments = dict[str, Any]
 
@@ -181,6 +182,17 @@ def negative_sample_inputs(setting: Setting) -> Arguments:
     }  # fmt: skip
 
 
+def accidental_hits_inputs(setting: Setting) -> Arguments:
+    """Some items twice; without `full` a batch so small that long rows are searched, not walked."""
+    make = Maker(setting)
+    graph = make.graph
+    batch = 130 if setting.full else 3
+    return {
+        "indptr": graph.indptr, "indices": graph.indices + 7, "users": make.ids(batch, graph.num_rows),
+        "items": make.ids(batch, graph.num_cols), "num_items": graph.num_cols, "first_item": 7,
+    }  # fmt: skip
+
+
 def epoch_pairs_inputs(setting: Setting) -> Arguments:
     """From a list of rows, with `full`; else in the order of the permutation."""
     make = Maker(setting)
@@ -203,10 +215,17 @@ def bpr_inputs(setting: Setting) -> Arguments:
 
 
 def softmax_inputs(setting: Setting) -> Arguments:
+    make = Maker(setting)
     arguments = bpr_inputs(setting)
     del arguments["negatives"]
+    batch = len(arguments["users"])
     exponent = 1.3 if setting.full else 1.0
-    return {**arguments, "tau": 0.2, "exponent": exponent, "allow_bf16": False}
+    pairs = torch.rand(130, 130, generator=make.random) < 0.3
+    pairs[5] = True  # a user without a denominator
+    return {
+        **arguments, "tau": 0.2, "exponent": exponent, "allow_bf16": False,
+        "skip": make.optional(packed(pairs[:batch, :batch])),
+    }  # fmt: skip
 
 
 def topk_inputs(setting: Setting) -> Arguments:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ltgnn.ops import corrected_softmax_loss_and_grad, loss_and_grad
+from ltgnn.ops.reference_losses import packed
 
 F32, F64 = torch.float32, torch.float64
 
@@ -25,6 +26,7 @@ def written_out(
     user_tau: Tensor | None = None,
     log_q: Tensor | None = None,
     exponent: float = 1.0,
+    left_out: Tensor | None = None,
 ) -> Tensor:
     batch = len(users)
     rows = normalize(x, dim=1)
@@ -32,9 +34,9 @@ def written_out(
     q = torch.zeros(batch, dtype=F64) if log_q is None else log_q
     each = torch.full((batch,), tau, dtype=F64) if user_tau is None else user_tau
     losses = q - cosines.diagonal() / tau
-    if batch > 1:
-        logits = (cosines / each[:, None] - q).masked_fill(torch.eye(batch) > 0, -torch.inf)
-        losses = losses + exponent * logits.logsumexp(1)
+    left_out = torch.eye(batch) > 0 if left_out is None else left_out | (torch.eye(batch) > 0)
+    log_sums = (cosines / each[:, None] - q).masked_fill(left_out, -torch.inf).logsumexp(1)
+    losses = losses + exponent * log_sums.masked_fill(left_out.all(1), 0.0)
     return losses.mean()
 
 
@@ -70,6 +72,30 @@ def test_loss_and_gradient_are_those_of_the_formula(
     assert value.item() == pytest.approx(want.item(), rel=1e-4, abs=1e-4)
     error = (grad.double() - want_grad).norm() / want_grad.norm().clamp(min=1e-2)
     assert error < 1e-4
+
+
+@pytest.mark.parametrize("batch", [1, 2, 32, 75])
+@pytest.mark.parametrize("with_log_q", [False, True])
+def test_pairs_that_are_left_out(batch: int, with_log_q: bool) -> None:
+    """Random ones; all of user 1, whose logarithm is then no part of the loss; bits past the batch say nothing."""
+    x, users, items, user_tau, log_q = problem(batch)
+    left_out = torch.rand(batch, batch, generator=torch.Generator().manual_seed(3)) < 0.4
+    left_out[1:2] = True
+    settings = {
+        "tau": 0.12,
+        "exponent": 0.84,
+        "user_tau": user_tau,
+        "log_q": log_q if with_log_q else None,
+    }
+    leaf = x.clone().requires_grad_()
+    want = written_out(leaf, users, items, left_out=left_out, **settings)
+    (want_grad,) = torch.autograd.grad(want, leaf)
+    skip = packed(left_out)
+    if batch % 32:
+        skip[::2, -1] |= -1 << batch % 32
+    value, grad = corrected_softmax_loss_and_grad(x, users, items, skip=skip, **settings)
+    torch.testing.assert_close(value, want.detach())
+    torch.testing.assert_close(grad, want_grad)
 
 
 @pytest.mark.parametrize("allow_bf16", [False, True])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ltgnn._library import cpu_capability
-from ltgnn.ops import bpr_loss, in_batch_softmax_loss, loss_and_grad, reference
+from ltgnn.ops import bpr_loss, in_batch_softmax_loss, loss_and_grad, reference_losses
+from ltgnn.ops.reference_losses import packed
 
 F32, F64 = torch.float32, torch.float64
 each_float = pytest.mark.parametrize("dtype", [F32, F64])
@@ -122,11 +123,11 @@ def test_repeated_ids_add_up(triples: list[tuple[int, int, int]]) -> None:
     x = table(5).requires_grad_()
     u, p, n = (torch.tensor([t[k] for t in triples], dtype=torch.int64) for k in range(3))
     torch.testing.assert_close(
-        gradient(x, bpr_loss(x, u, p, n)), gradient(x, reference.bpr_loss(x, u, p, n))
+        gradient(x, bpr_loss(x, u, p, n)), gradient(x, reference_losses.bpr_loss(x, u, p, n))
     )
     torch.testing.assert_close(
         gradient(x, in_batch_softmax_loss(x, u, p, tau=0.3)),
-        gradient(x, reference.in_batch_softmax_loss(x, u, p, 0.3, 1.0)),
+        gradient(x, reference_losses.in_batch_softmax_loss(x, u, p, 0.3, 1.0)),
     )
 
 
@@ -161,6 +162,27 @@ def test_softmax_from_bfloat16_factors(batch: int, dim: int, tau: float) -> None
     assert loss.item() == pytest.approx(want.item(), abs=2**-9 / tau)
     error = (grad.double() - want_grad).norm() / max(want_grad.norm().item(), 1e-3)
     assert error < 2**-8 / min(tau, 0.5)
+
+
+@pytest.mark.parametrize("allow_bf16", [False, True])
+@pytest.mark.parametrize("batch", [33, 400])
+def test_a_pair_that_is_left_out_is_as_if_it_were_not_there(allow_bf16: bool, batch: int) -> None:
+    """The second half's items left out of all: the first half's loss, and the second's positives beside it."""
+    x, half = table(2 * batch, 16, dtype=F32), batch // 2
+    b = torch.arange(batch)
+    skip = packed((b >= half).expand(batch, batch))
+    settings = {"tau": 0.2, "allow_bf16": allow_bf16}
+    _, grad = loss_and_grad(x, b, b + batch, None, skip=skip, **settings)
+    _, small = loss_and_grad(x, b[:half], b[:half] + batch, None, **settings)
+    tolerance = 2e-2 if allow_bf16 else 1e-5
+    error = (grad[:half] * batch - small[:half] * half).norm() / (small[:half] * half).norm()
+    assert error < tolerance
+    # The others' items are drawn to their users alone, along a line with both.
+    pull = grad[batch + half :] * 0.2 * batch
+    unit = torch.nn.functional.normalize(x, dim=1)
+    u, v = unit[half:batch], unit[batch + half :]
+    away = (u - (u * v).sum(1, keepdim=True) * v) / x[batch + half :].norm(dim=1, keepdim=True)
+    torch.testing.assert_close(pull, -away, rtol=1e-3, atol=1e-4)
 
 
 def test_bfloat16_is_used_where_the_machine_has_it() -> None:

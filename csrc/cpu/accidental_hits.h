@@ -1,0 +1,92 @@
+// accidental_hits on the CPU: the batch's items stand in a table of slots, at most a quarter full, so that
+// most of a user's items are told apart from them by one look. See kernels/accidental_hits.h.
+#pragma once
+
+#include "core/dispatch.h"
+#include "cpu/buffer.h"
+#include "cpu/targets.h"
+#include "kernels/accidental_hits.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+// The places of each item of a batch.
+class ItemPlaces {
+  struct Slot {
+    int32_t item, place;  // its first place; of a free slot -1, so that its item says nothing
+  };
+
+ public:
+  ItemPlaces(const int64_t* items, int64_t batch)
+      : mask_(num_slots(batch) - 1), slots_(mask_ + 1, false), next_(batch, false) {
+    std::memset(slots_.get(), 0xFF, static_cast<size_t>(mask_ + 1) * sizeof(Slot));
+    for (int64_t place = 0; place < batch; ++place) {
+      Slot& slot = slots_.get()[find(static_cast<int32_t>(items[place]))];
+      next_.get()[place] = slot.place;
+      slot = {static_cast<int32_t>(items[place]), static_cast<int32_t>(place)};
+    }
+  }
+
+  template <class Body>
+  void for_each_place(int32_t item, const Body& body) const {
+    for (int64_t place = slots_.get()[find(item)].place; place >= 0; place = next_.get()[place]) body(place);
+  }
+
+ private:
+  static int64_t num_slots(int64_t batch) {
+    int64_t slots = 16;
+    while (slots < 4 * batch) slots *= 2;
+    return slots;
+  }
+  // The item's slot, or the free one where it belongs.
+  int64_t find(int32_t item) const {
+    const auto hash = static_cast<uint64_t>(static_cast<uint32_t>(item)) * 0x9E3779B97F4A7C15u >> 24;
+    int64_t slot = static_cast<int64_t>(hash) & mask_;
+    while (slots_.get()[slot].place >= 0 && slots_.get()[slot].item != item) slot = (slot + 1) & mask_;
+    return slot;
+  }
+
+  const int64_t mask_;
+  const Buffer<Slot> slots_;
+  const Buffer<int32_t> next_;  // [batch]: the place before with the same item, or -1
+};
+
+// -1, or the lowest place of the batch whose item or user is out of range, or whose user's row is malformed.
+inline int64_t accidental_hits(const AccidentalHitsParams& p, const Parallel& parallel) {
+  FirstFault fault(p.batch);
+  for (int64_t b = 0; b < p.batch; ++b) {
+    if (p.items[b] < 0 || p.items[b] >= p.csr.num_cols) {
+      fault.report(b);
+      break;
+    }
+  }
+  if (fault.first() >= 0) return fault.first();
+  const ItemPlaces places(p.items, p.batch);
+  const int64_t words = hit_words(p.batch);
+  return dispatch_index(p.csr.index_type, [&](auto type) {
+    using Index = typename decltype(type)::type;
+    return for_each_target(p.batch, 8 * words, parallel, [&](int64_t b) {
+      const int64_t user = p.users[b];
+      if (user < 0 || user >= p.csr.num_rows || !valid_row(p.csr, user)) return false;
+      uint32_t* row = p.out + b * words;
+      std::memset(row, 0, static_cast<size_t>(words) * sizeof(*row));
+      const int64_t begin = p.csr.indptr[user], degree = p.csr.indptr[user + 1] - begin;
+      const auto* list = static_cast<const Index*>(p.csr.indices) + begin;
+      const auto mark = [&](int64_t place) { row[place / 32] |= hit_bit(place); };
+      if (walks_list(degree, p.batch)) {
+        for (int64_t k = 0; k < degree; ++k) {
+          const auto item = static_cast<uint64_t>(list[k]) - static_cast<uint64_t>(p.first_item);
+          if (item < static_cast<uint64_t>(p.csr.num_cols))
+            places.for_each_place(static_cast<int32_t>(item), mark);
+        }
+      } else {
+        for (int64_t place = 0; place < p.batch; ++place)
+          if (list_holds(list, degree, p.items[place] + p.first_item)) mark(place);
+      }
+      return true;
+    });
+  });
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn
