@@ -64,6 +64,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   const T slope = static_cast<T>(1.0 / plan.tau);
   OnlineSum<T> sums[Shape::kThreadRows];
   for (int64_t item = part.begin; item < part.end; item += Shape::kCols) {
+    const uint64_t left_out = left_out_bits(plan, kUserSide, part.first, item);
     T acc[Shape::kThreadRows][Shape::kThreadCols];
     score_tile<T, V>(plan.unit[kUserSide], plan.batch, part.first, plan.unit[kItemSide], part.end, item,
                      plan.dim, shared_memory<T>(), acc);
@@ -75,7 +76,8 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
 #pragma unroll
       for (int j = 0; j < Shape::kThreadCols; ++j) {
         const int64_t other = item + Shape::col(j);
-        counts[j] = other < part.end && user < plan.batch && !plan.left_out(user, other);
+        counts[j] = other < part.end && (other != user || LTGNN_PLANTED(softmax_diagonal)) &&
+                    (left_out >> (i * Shape::kThreadCols + j) & 1) == 0;
         if (counts[j]) top = acc[i][j] > top ? acc[i][j] : top;
         if (other == user && other < part.end) plan.positive[user] = acc[i][j];
       }
@@ -130,6 +132,7 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? kTileBlocks : k
   const T of_positive = static_cast<T>(-1.0 / (plan.tau * static_cast<double>(plan.batch)));
   for (int64_t other = part.begin; other < part.end; other += Shape::kCols) {
     {
+      const uint64_t left_out = left_out_bits(plan, side, part.first, other);
       T acc[Shape::kThreadRows][Shape::kThreadCols];
       score_tile<T, V>(own, plan.batch, part.first, opposite, part.end, other, plan.dim, slice, acc);
 #pragma unroll
@@ -142,8 +145,7 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? kTileBlocks : k
           if (row < plan.batch && col < part.end) {
             if (row == col)
               weight = of_positive;
-            else if (!plan.left_out(user,
-                                    (side == kUserSide) != LTGNN_PLANTED(softmax_skip_turned) ? col : row))
+            else if ((left_out >> (i * Shape::kThreadCols + j) & 1) == 0)
               weight = plan.factor[user] * std::exp((acc[i][j] - plan.top[user]) * slope);
           }
           weights[Shape::col(j) * Shape::kRowPitch + Shape::row(i)] = weight;

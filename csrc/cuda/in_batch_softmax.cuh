@@ -40,11 +40,6 @@ struct SoftmaxPlan {
   int64_t tiles_per_split = 0;  // of kCols
   int64_t groups = 0;           // of kRows
 
-  // Whether item j is left out of user b's denominator, as its positive is and what the caller says.
-  __device__ bool left_out(int64_t b, int64_t j) const {
-    if (b == j) return !LTGNN_PLANTED(softmax_diagonal);
-    return skip != nullptr && (skip[b * hit_words(batch) + j / 32] & hit_bit(j)) != 0;
-  }
   __host__ __device__ int64_t num_entries() const { return 2 * batch; }
 };
 
@@ -103,6 +98,37 @@ struct Part {
     if (end > plan.batch) end = plan.batch;
   }
 };
+
+// Which of a thread's pairs in a tile, of `side`'s rows from `first_row` on and the other side's from
+// `first_col` on, the caller wants left out: bit i * kThreadCols + j, no positive among them. Made before the
+// tile is, while there are registers to spare.
+template <class T>
+__device__ __forceinline__ uint64_t left_out_bits(const SoftmaxPlan<T>& plan, int side, int64_t first_row,
+                                                  int64_t first_col) {
+  using Shape = TileShape<T>;
+  uint64_t left_out = 0;
+  if (plan.skip == nullptr) return left_out;
+  const bool by_row = (side == kUserSide) != LTGNN_PLANTED(softmax_skip_turned);
+  const int users = by_row ? Shape::kThreadRows : Shape::kThreadCols;
+  const int items = by_row ? Shape::kThreadCols : Shape::kThreadRows;
+#pragma unroll 1
+  for (int u = 0; u < users; ++u) {
+    const int64_t user = by_row ? first_row + Shape::row(u) : first_col + Shape::col(u);
+    if (user >= plan.batch) break;
+#pragma unroll 1
+    for (int v = 0; v < items; v += Shape::kWidth) {  // neighbours, all of one word
+      const int64_t item = by_row ? first_col + Shape::col(v) : first_row + Shape::row(v);
+      if (item >= plan.batch) break;
+      const uint32_t word = plan.skip[user * hit_words(plan.batch) + item / 32] >> (item & 31);
+#pragma unroll
+      for (int k = 0; k < Shape::kWidth; ++k) {
+        const int place = by_row ? u * Shape::kThreadCols + v + k : (v + k) * Shape::kThreadCols + u;
+        if ((word >> k & 1) != 0 && item + k != user) left_out |= uint64_t{1} << place;
+      }
+    }
+  }
+  return left_out;
+}
 
 // sum of exp((c - top) / tau) over the c met so far, top the largest of them: rescaled when top rises. Starts
 // below any cosine, with a sum of 0.
