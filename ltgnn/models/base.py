@@ -242,8 +242,9 @@ class Recommender(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """The configured loss over rows `out`, and its gradient for them."""
         return batch_loss_and_grad(
-            self.config, self.graph, out, positions, batch, adaptive_tau=self.adaptive_tau
-        )
+            self.config, self.graph, out, positions, batch, name=self.name,
+            adaptive_tau=self.adaptive_tau,
+        )  # fmt: skip
 
     def _next_step(self, batch: Batch) -> tuple[int, float]:
         """Count this step; its number, and its learning rate."""

@@ -25,6 +25,7 @@ def batch_loss_and_grad(
     positions: list[Tensor],
     batch: Batch,
     *,
+    name: str,
     adaptive_tau: AdaptiveTau | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean loss of a batch and its gradient for `out`.
@@ -35,6 +36,7 @@ def batch_loss_and_grad(
         out: [num_rows, dim], outputs of nodes.
         positions: rows of `out` of users [batch], items [batch] and, for a loss that samples them, negatives.
         batch: the users and items that these are.
+        name: of the model, for errors.
         adaptive_tau: the users' temperatures, where the config wants them; the batch is recorded there.
 
     Returns:
@@ -56,7 +58,7 @@ def batch_loss_and_grad(
     if not config.log_q and adaptive_tau is None:
         return loss_and_grad(out, users, items, None, skip=skip, **settings)
     if config.log_q and batch.log_q is None:
-        raise ValueError("log_q is on, and the batch has no log_q")
+        raise ValueError(f"{name}: log_q is on, and the batch has no log_q")
     user_tau = None
     if adaptive_tau is not None:
         user_tau = adaptive_tau.user_tau[batch.users]

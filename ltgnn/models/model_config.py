@@ -24,7 +24,7 @@ class ModelConfig:
         allow_bf16: let that loss round its factors to bfloat16 where the machine multiplies those faster.
         log_q: subtract from each logit of the softmax the logarithm of how often its item is in a batch.
         remove_accidental_hits: leave items that the user is known to like out of the softmax loss, where they would
-            be negatives.
+            be negatives. No other loss does that: their negatives never are such items.
         adaptive_tau: give each user a temperature of its own in the softmax, from its loss in the epoch before
             (Adap-tau).
         adaptive_beta: how much that loss has to differ from the mean to matter.
@@ -56,7 +56,7 @@ class ModelConfig:
     exponent: float = 0.84
     allow_bf16: bool = True
     log_q: bool = False
-    remove_accidental_hits: bool = False
+    remove_accidental_hits: bool = True
     adaptive_tau: bool = False
     adaptive_beta: float = 1.0
     negatives: Literal["uniform", "popularity", "dns", "softmax"] = "uniform"
@@ -89,7 +89,7 @@ class ModelConfig:
         self._require("init", self.init in starts, " or ".join(map(repr, starts)))
         self._require("init_random", 0 <= self.init_random <= 1, "in [0, 1]")
         in_batch = self.loss == "softmax"
-        for name in ("log_q", "remove_accidental_hits", "adaptive_tau"):
+        for name in ("log_q", "adaptive_tau"):
             self._require(name, in_batch or not getattr(self, name), "off unless loss is 'softmax'")
         self._require("adaptive_beta", self.adaptive_beta > 0, "positive")
         kinds = ("uniform", "popularity", "dns", "softmax")

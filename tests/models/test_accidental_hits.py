@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from models.contract import checkerboard, share_right, train
+from models.contract import checkerboard
 
 from ltgnn.models import Batch, create
 
@@ -38,16 +38,3 @@ def test_items_that_others_have_still_are_negatives() -> None:
     assert not torch.equal(with_hits, without)
     users, items = USERS[2:], ITEMS[2:]  # of these two neither has the other's item
     assert torch.equal(gradient(False, users, items), gradient(True, users, items))
-
-
-@pytest.mark.parametrize("name", ["ltgnn", "lightgcn", "mf", "graphsage"])
-def test_models_learn_with_it(name: str) -> None:
-    model = train(name, checkerboard(), remove_accidental_hits=True)
-    assert share_right(model) > 0.9
-
-
-def test_it_is_of_the_softmax_loss_alone() -> None:
-    with pytest.raises(
-        ValueError, match="remove_accidental_hits must be off unless loss is 'softmax'"
-    ):
-        create("ltgnn", checkerboard(), loss="bpr", remove_accidental_hits=True)
