@@ -31,7 +31,7 @@ class Problem:
         self.matrix = graph.to_scipy().tocsr()
         self.indptr, self.indices = graph.user_indptr, graph.user_items
         self.users, self.items = epoch_pairs(
-            self.indptr, self.indices, None, graph.num_items, 0, batch, seed=1
+            self.indptr, self.indices, graph.num_items, 0, batch, seed=1
         )
         self.x = torch.randn(2 * batch, dim, generator=torch.Generator().manual_seed(2))
         self.places = torch.arange(batch)

@@ -1,5 +1,6 @@
-// accidental_hits on the CPU: the batch's items stand in a table of slots, at most a quarter full, so that
-// most of a user's items are told apart from them by one look. See kernels/accidental_hits.h.
+// accidental_hits on the CPU: the batch's items stand in a table of slots. Most of a user's items are none of
+// them, and are told so by one bit of a filter that stays in the first-level cache. See
+// kernels/accidental_hits.h.
 #pragma once
 
 #include "core/dispatch.h"
@@ -18,37 +19,45 @@ class ItemPlaces {
 
  public:
   ItemPlaces(const int64_t* items, int64_t batch)
-      : mask_(num_slots(batch) - 1), slots_(mask_ + 1, false), next_(batch, false) {
+      : mask_(num_slots(batch) - 1), slots_(mask_ + 1, false), filter_((mask_ + 1) / 4), next_(batch, false) {
     std::memset(slots_.get(), 0xFF, static_cast<size_t>(mask_ + 1) * sizeof(Slot));
     for (int64_t place = 0; place < batch; ++place) {
       Slot& slot = slots_.get()[find(static_cast<int32_t>(items[place]))];
       next_.get()[place] = slot.place;
       slot = {static_cast<int32_t>(items[place]), static_cast<int32_t>(place)};
+      const uint64_t hash = hash_of(slot.item);
+      filter_.get()[hash >> 5 & filter_mask()] |= uint32_t{1} << (hash & 31);
     }
   }
 
   template <class Body>
   void for_each_place(int32_t item, const Body& body) const {
+    const uint64_t hash = hash_of(item);
+    if ((filter_.get()[hash >> 5 & filter_mask()] >> (hash & 31) & 1) == 0) return;
     for (int64_t place = slots_.get()[find(item)].place; place >= 0; place = next_.get()[place]) body(place);
   }
 
  private:
   static int64_t num_slots(int64_t batch) {
     int64_t slots = 16;
-    while (slots < 4 * batch) slots *= 2;
+    while (slots < 2 * batch) slots *= 2;
     return slots;
   }
+  static uint64_t hash_of(int32_t item) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(item)) * 0x9E3779B97F4A7C15u >> 24;
+  }
+  uint64_t filter_mask() const { return static_cast<uint64_t>(mask_) >> 2; }
   // The item's slot, or the free one where it belongs.
   int64_t find(int32_t item) const {
-    const auto hash = static_cast<uint64_t>(static_cast<uint32_t>(item)) * 0x9E3779B97F4A7C15u >> 24;
-    int64_t slot = static_cast<int64_t>(hash) & mask_;
+    auto slot = static_cast<int64_t>(hash_of(item) >> 5) & mask_;
     while (slots_.get()[slot].place >= 0 && slots_.get()[slot].item != item) slot = (slot + 1) & mask_;
     return slot;
   }
 
   const int64_t mask_;
   const Buffer<Slot> slots_;
-  const Buffer<int32_t> next_;  // [batch]: the place before with the same item, or -1
+  const Buffer<uint32_t> filter_;  // a bit for each of eight times as many hashes as there are slots
+  const Buffer<int32_t> next_;     // [batch]: the place before with the same item, or -1
 };
 
 // -1, or the lowest place of the batch whose item or user is out of range, or whose user's row is malformed.
