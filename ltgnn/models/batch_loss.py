@@ -52,7 +52,8 @@ def batch_loss_and_grad(
     skip = None
     if config.remove_accidental_hits:
         skip = accidental_hits(
-            graph.user_indptr, graph.indices[: graph.num_edges], batch.users, batch.items, graph.num_items,
+            graph.user_indptr, graph.indices[: graph.num_edges], batch.users.contiguous(),
+            batch.items.contiguous(), graph.num_items,
             first_item=graph.num_users,
         )  # fmt: skip
     if not config.log_q and adaptive_tau is None:

@@ -52,8 +52,8 @@ class ModelConfig:
 
     dim: int = 64
     loss: Literal["softmax", "bpr", "bce", "ccl"] = "softmax"
-    tau: float = 0.12
-    exponent: float = 0.84
+    tau: float = 0.1
+    exponent: float = 0.75
     allow_bf16: bool = True
     log_q: bool = False
     remove_accidental_hits: bool = True

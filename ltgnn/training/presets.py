@@ -49,10 +49,11 @@ _ULTRAGCN_DEPARTS = (
 PRESETS: tuple[Preset, ...] = (
     Preset(
         "ltgnn", "gowalla", "this project's trials on Gowalla, scored on its test split",
-        {"dim": 64, "depth": "one_hop", "loss": "softmax", "tau": 0.12, "exponent": 0.84, "alpha": 0.55,
-         "fanout": 4, "refresh_every": 0, "refresh_residual": 0.1, "exclude_pair": True, "lr": 1e-3, "l2": 1e-5,
-         "init": "random_projection"},
-        {"epochs": 12, "batch_size": 2048, "sampling": "interactions", "schedule": "constant"},
+        {"dim": 64, "depth": "one_hop", "loss": "softmax", "tau": 0.1, "exponent": 0.75,
+         "remove_accidental_hits": True, "alpha": 0.6, "length_exponent": 0.85, "fanout": 4, "refresh_every": 0,
+         "refresh_residual": 0.1, "exclude_pair": True, "lr": 1e-3, "l2": 1e-5,
+         "init": "random_projection", "init_random": 0.5},
+        {"epochs": 18, "batch_size": 2048, "sampling": "interactions", "schedule": "constant"},
     ),
     Preset(
         "ltgnn", "authors", "Zhang et al., WWW 2024, arXiv 2402.13973, and their code, alike for all data",
@@ -76,8 +77,8 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         "lightgcn", "gowalla-bsl", "the bilateral softmax loss (BSL) on one layer: its authors' log on Gowalla",
-        {"dim": 64, "layers": 1, "loss": "softmax", "tau": 0.12, "exponent": 0.84, "lr": 1e-3, "l2": 1e-5,
-         "init": "xavier"},
+        {"dim": 64, "layers": 1, "loss": "softmax", "tau": 0.12, "exponent": 0.84,
+         "remove_accidental_hits": False, "lr": 1e-3, "l2": 1e-5, "init": "xavier"},
         {"batch_size": 2048},
     ),
     Preset(

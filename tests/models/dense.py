@@ -24,3 +24,17 @@ def dense_adjacency(graph: BipartiteGraph, self_loops: bool) -> torch.Tensor:
         matrix += torch.eye(graph.num_nodes, dtype=torch.float64)
     scale = matrix.sum(1).clamp(min=1e-300).rsqrt() * (matrix.sum(1) > 0)
     return scale[:, None] * matrix * scale
+
+
+def left_out(graph: BipartiteGraph, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    """[batch, batch], bool: pairs that are no negatives: a place's own, and those of the graph."""
+    known = torch.from_numpy(graph.to_scipy().toarray() > 0)[users][:, items]
+    return known | torch.eye(len(users), dtype=torch.bool)
+
+
+def log_sum_of_negatives(
+    logits: torch.Tensor, graph: BipartiteGraph, users: torch.Tensor, items: torch.Tensor
+) -> torch.Tensor:
+    """[batch]: the logarithm of each user's denominator; 0 for one without negatives."""
+    mask = left_out(graph, users, items)
+    return logits.masked_fill(mask, -torch.inf).logsumexp(1).masked_fill(mask.all(1), 0.0)

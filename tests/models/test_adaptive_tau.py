@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from models.contract import checkerboard, train
-from models.dense import random_graph
+from models.dense import left_out, random_graph
 from ops.test_corrected_softmax import written_out
 
 from ltgnn.models import Batch, create
@@ -103,6 +103,7 @@ def test_a_step_has_the_exact_gradient(name, adaptive, log_q):
     value = written_out(
         e0, batch.users, batch.items + graph.num_users, tau=model.config.tau, user_tau=user_tau,
         log_q=batch.log_q if log_q else None, exponent=model.config.exponent,
+        left_out=left_out(graph, batch.users, batch.items),
     )  # fmt: skip
     value.backward()
     step = model.training_step(batch)
