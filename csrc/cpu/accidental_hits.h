@@ -14,7 +14,7 @@ namespace LTGNN_ISA {
 // The places of each item of a batch.
 class ItemPlaces {
   struct Slot {
-    int32_t item, place;  // its first place; of a free slot -1, so that its item says nothing
+    int32_t item, place;  // its last place; of a free slot -1, so that its item says nothing
   };
 
  public:
@@ -60,16 +60,11 @@ class ItemPlaces {
   const Buffer<int32_t> next_;     // [batch]: the place before with the same item, or -1
 };
 
-// -1, or the lowest place of the batch whose item or user is out of range, or whose user's row is malformed.
+// -1, or the lowest place of the batch whose item is out of range; where there is none, the lowest whose user
+// is, or has a malformed row.
 inline int64_t accidental_hits(const AccidentalHitsParams& p, const Parallel& parallel) {
-  FirstFault fault(p.batch);
-  for (int64_t b = 0; b < p.batch; ++b) {
-    if (p.items[b] < 0 || p.items[b] >= p.csr.num_cols) {
-      fault.report(b);
-      break;
-    }
-  }
-  if (fault.first() >= 0) return fault.first();
+  for (int64_t b = 0; b < p.batch; ++b)
+    if (p.items[b] < 0 || p.items[b] >= p.csr.num_cols) return b;
   const ItemPlaces places(p.items, p.batch);
   const int64_t words = hit_words(p.batch);
   return dispatch_index(p.csr.index_type, [&](auto type) {

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads
-from ltgnn.cli.study import arguments_of, maker, read_study
+from ltgnn.cli.study import arguments_of, epoch_text, maker, read_study
 from ltgnn.studies import StudyError
 from ltgnn.studies.ablation import RunOutcome, finished_or_missing, locked, plan, run_all
 from ltgnn.studies.config import StudyConfig
@@ -54,7 +54,7 @@ class Printer:
         """An epoch has ended."""
         if self.metric is None:
             return
-        parts = [f"epoch {record['epoch']}: loss {record['loss']:.4f}, {record['seconds']:.2f} s"]
+        parts = [epoch_text(record)]
         for split in ("valid", "test"):
             if self.metric in record.get(split, {}):
                 parts.append(f"{split} {self.metric} {record[split][self.metric]:.4f}")

@@ -66,3 +66,15 @@ def _parse(parser: ArgumentParser, values: dict[str, Any]) -> Namespace:
 def maker(base: dict[str, Any]) -> Callable[[dict[str, Any]], Experiment]:
     """Experiments from overrides of a base."""
     return lambda overrides: train.experiment_of(arguments_of(base, overrides))
+
+
+def epoch_text(record: dict[str, Any]) -> str:
+    """An epoch's number, loss and seconds; a model that is not trained has no loss.
+
+    Example:
+        >>> from ltgnn.cli.study import epoch_text
+        >>> epoch_text({"epoch": 3, "loss": 0.5, "seconds": 2.0})
+        'epoch 3: loss 0.5000, 2.00 s'
+    """
+    loss = "" if record["loss"] is None else f"loss {record['loss']:.4f}, "
+    return f"epoch {record['epoch']}: {loss}{record['seconds']:.2f} s"

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli import train
 from ltgnn.cli.common import add_threads
-from ltgnn.cli.study import arguments_of, maker, read_study
+from ltgnn.cli.study import arguments_of, epoch_text, maker, read_study
 from ltgnn.studies import StudyError
 from ltgnn.studies.ablation import locked
 from ltgnn.studies.search import Pruner, Search, Trial
@@ -56,7 +56,7 @@ def epoch_printer(metric: str) -> Callable[[dict[str, Any]], None]:
     """Prints one line of an epoch, with its value on validation."""
 
     def show_epoch(record: dict[str, Any]) -> None:
-        parts = [f"epoch {record['epoch']}: loss {record['loss']:.4f}, {record['seconds']:.2f} s"]
+        parts = [epoch_text(record)]
         if metric in record.get("valid", {}):
             parts.append(f"{metric} {record['valid'][metric]:.4f}")
         print("    " + ", ".join(parts), flush=True)

@@ -53,8 +53,7 @@ def batch_loss_and_grad(
     if config.remove_accidental_hits:
         skip = accidental_hits(
             graph.user_indptr, graph.indices[: graph.num_edges], batch.users.contiguous(),
-            batch.items.contiguous(), graph.num_items,
-            first_item=graph.num_users,
+            batch.items.contiguous(), graph.num_items, first_item=graph.num_users,
         )  # fmt: skip
     if not config.log_q and adaptive_tau is None:
         return loss_and_grad(out, users, items, None, skip=skip, **settings)

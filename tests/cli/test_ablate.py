@@ -115,6 +115,13 @@ def test_a_study_killed_in_the_middle_goes_on(tmp_path):
         assert run.result()["recall@20"] == expected["recall@20"]
 
 
+def test_a_model_without_training_has_a_row(tmp_path, capsys):
+    study = write(tmp_path, "variants:\n  filter: {model: chebycf}\nseeds: [0]\n")
+    assert main(["ablate", study, "--out", str(tmp_path / "out")]) == 0
+    assert "| filter |" in (tmp_path / "out" / "table.md").read_text()
+    assert "recall@20" in capsys.readouterr().out
+
+
 def test_plots(tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     study = write(tmp_path, "grid: {model: [ltgnn, mf]}\nseeds: [0]\nprotocols: [test]\n")
