@@ -191,6 +191,19 @@ int64_t negative_sample(const CpuKernels& kernels, Random& random) {
   return count(kernels.negative_sample, p);
 }
 
+int64_t accidental_hits(const CpuKernels& kernels, Random& random) {
+  const test::Graph graph = test::random_graph(kUsers, kItems, 40, random);
+  const auto users = ids(kBatch, 0, kUsers, random), items = ids(kBatch, 0, kItems, random);
+  std::vector<uint32_t> out(static_cast<size_t>(kBatch * hit_words(kBatch)));
+  AccidentalHitsParams p;
+  p.csr = graph.view(DType::kInt32);
+  p.users = users.data();
+  p.items = items.data();
+  p.batch = kBatch;
+  p.out = out.data();
+  return count(kernels.accidental_hits, p);
+}
+
 struct Kernel {
   const char* name;
   int64_t (*run)(const CpuKernels&, Random&);
@@ -208,6 +221,7 @@ constexpr Kernel kKernels[] = {
      [](const CpuKernels& k, Random& r) { return loss(k.in_batch_softmax_loss, r); }},
     {"topk", topk},
     {"negative_sample", negative_sample},
+    {"accidental_hits", accidental_hits},
 };
 
 }  // namespace
