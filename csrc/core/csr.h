@@ -25,6 +25,20 @@ LTGNN_HD bool valid_row(const CsrView& csr, int64_t row) {
   return 0 <= begin && begin <= end && end <= csr.num_edges;
 }
 
+// Whether a row's sorted indices hold the item: bisection.
+template <class Index>
+LTGNN_HD bool row_holds(const Index* row, int64_t length, int64_t item) {
+  int64_t low = 0, high = length;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (static_cast<int64_t>(row[middle]) < item)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < length && static_cast<int64_t>(row[low]) == item;
+}
+
 // First row of task `task` out of `num_tasks`, each of about (rows + edges) / num_tasks. The border is
 // found by bisection on indptr[r] + r. On a malformed indptr it is still a row number in range; but
 // borders may then cross, so a task covers [border(t), max(border(t), border(t + 1))).

@@ -85,7 +85,7 @@ inline int64_t accidental_hits(const AccidentalHitsParams& p, const Parallel& pa
         }
       } else {
         for (int64_t place = 0; place < p.batch; ++place)
-          if (list_holds(list, degree, p.items[place] + p.first_item)) mark(place);
+          if (row_holds(list, degree, p.items[place] + p.first_item)) mark(place);
       }
       return true;
     });

@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
     const Index* list = static_cast<const Index*>(p.csr.indices) + begin;
     if (!walks_list(degree, p.batch)) {
       for (int64_t place = lane; place < p.batch; place += kHitLanes)
-        if (list_holds(list, degree, p.items[place] + p.first_item)) mark(place);
+        if (row_holds(list, degree, p.items[place] + p.first_item)) mark(place);
       return;
     }
     for (int64_t k = lane; k < degree; k += kHitLanes) {

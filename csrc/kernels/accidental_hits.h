@@ -29,18 +29,4 @@ LTGNN_HD uint32_t hit_bit(int64_t place) { return uint32_t{1} << (place & 31); }
 // Whether the user's list is walked rather than the batch.
 LTGNN_HD bool walks_list(int64_t degree, int64_t batch) { return degree / 8 <= batch; }
 
-// Whether a sorted list holds `value`.
-template <class Index>
-LTGNN_HD bool list_holds(const Index* list, int64_t length, int64_t value) {
-  int64_t low = 0, high = length;
-  while (low < high) {
-    const int64_t middle = low + (high - low) / 2;
-    if (static_cast<int64_t>(list[middle]) < value)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low < length && static_cast<int64_t>(list[low]) == value;
-}
-
 }  // namespace ltgnn

@@ -91,20 +91,7 @@ struct alignas(16) RankKey<double> {
   }
 };
 
-// Whether the query's row of `seen` holds the item: bisection. The row must be usable (valid_row).
-template <class Index>
-LTGNN_HD bool row_holds(const Index* row, int64_t length, int64_t item) {
-  int64_t low = 0, high = length;
-  while (low < high) {
-    const int64_t middle = low + (high - low) / 2;
-    if (static_cast<int64_t>(row[middle]) < item)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low < length && static_cast<int64_t>(row[low]) == item;
-}
-
+// Whether the query's row of `seen` holds the item. The row must be usable (valid_row).
 LTGNN_HD bool is_seen(const CsrView& seen, int64_t query, int64_t item) {
   if (seen.indptr == nullptr) return false;
   const int64_t begin = seen.indptr[query], length = seen.indptr[query + 1] - begin;
