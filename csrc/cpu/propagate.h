@@ -11,6 +11,8 @@
 namespace ltgnn {
 namespace LTGNN_ISA {
 
+constexpr int64_t kRowsAhead = 2;  // between the prefetch of a row of x0 and its use
+
 template <bool kScaled, class T, class Acc, class Index>
 int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) {
   const EdgeSource<T, Acc, Index> source(params);
@@ -20,6 +22,10 @@ int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) 
       TileType tile;
       tile.zero();
       const int64_t begin = params.csr.indptr[row], end = params.csr.indptr[row + 1];
+      // The rows of x0 come in order, but too far apart in time for the hardware to see that.
+      if (params.x0)
+        TileType::prefetch(static_cast<const T*>(params.x0) + column,
+                           static_cast<uint64_t>(row + kRowsAhead) * static_cast<uint64_t>(params.x0_stride));
       good = good && walk_edges<kScaled>(source, begin, end, column, tile) == end;
       if (good) finish_row<TileType, T, Acc>(params, row, column, tile);
     });

@@ -33,8 +33,28 @@ def layer_weights(kind: str, layers: int, alpha: float) -> list[float]:
 
 
 def weighted_layers(graph: BipartiteGraph, x: Tensor, weights: Sequence[float]) -> Tensor:
-    """`sum_k w_k A^k x` for x [num_nodes, dim], in two buffers: O(L num_edges dim)."""
-    # Horner's scheme: w_0 x + A (w_1 x + A (w_2 x + ...)).
+    """`sum_k w_k A^k x` for x [num_nodes, dim], in two buffers: O(L num_edges dim).
+
+    x itself where there is only layer 0, of weight 1.
+    """
+    # Horner's scheme, w_0 x + A (w_1 x + A (w_2 x + ...)), each step over the sum s of its weights: then it is
+    # propagate's own (1 - w / s) A y + (w / s) x, and nothing else passes over a table.
+    result, spare, total = x, None, weights[-1]
+    if min(weights) < 0 or not total:  # learned ones may be: such a step is no mean
+        return _plain_sum(graph, x, weights)
+    for weight in reversed(weights[:-1]):
+        total += weight
+        target = torch.empty_like(x) if spare is None else spare
+        propagate(graph, result, x0=x, alpha=weight / total, out=target)
+        spare = None if result is x else result
+        result = target
+    if abs(total - 1.0) > 1e-6:
+        return result * total
+    return result
+
+
+def _plain_sum(graph: BipartiteGraph, x: Tensor, weights: Sequence[float]) -> Tensor:
+    """The same for weights of any sign."""
     result, spare = x * weights[-1], None
     for weight in reversed(weights[:-1]):
         spare = torch.empty_like(x) if spare is None else spare

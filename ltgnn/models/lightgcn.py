@@ -17,7 +17,7 @@ from ltgnn.models.layer_weights import (
     weighted_layers_grads,
 )
 from ltgnn.models.memory_need import TableCounts
-from ltgnn.ops import adam_, propagate
+from ltgnn.ops import adam_
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,8 @@ class LightGCN(Recommender):
     @classmethod
     def table_counts(cls, config: LightGCNConfig) -> TableCounts:
         """See the base class. A step holds the smoothed gradient, its input, and what smoothing needs."""
-        if config.layer_weights == "mean" and not config.learn_layer_weights:
-            smoothing = {0: 1, 1: 2}.get(config.layers, 3)
-            return TableCounts(kept=3, training=smoothing + 1, inference=smoothing)
-        smoothing = min(config.layers, 1) + 1
-        training = 2 + min(config.layers, 2) if config.learn_layer_weights else smoothing + 1
+        smoothing = min(config.layers, 2)
+        training = 2 + smoothing if config.learn_layer_weights else smoothing + 1
         return TableCounts(kept=3, training=training, inference=smoothing)
 
     @torch.no_grad()
@@ -130,15 +127,4 @@ class LightGCN(Recommender):
         return [float(weight) for weight in self.weights[0]]
 
     def _smooth(self, x: Tensor) -> Tensor:
-        layers = self.config.layers
-        if self.weights is not None or self.config.layer_weights != "mean":
-            return weighted_layers(self.graph, x, self._weights())
-        # Horner's scheme: x + A (x + A (x + ...)), so that two buffers serve any number of layers.
-        result, spare = x, torch.empty_like(x)
-        for _ in range(layers):
-            target = spare
-            propagate(self.graph, result, out=target)
-            target += x
-            spare = torch.empty_like(x) if result is x else result
-            result = target
-        return result / (layers + 1)
+        return weighted_layers(self.graph, x, self._weights())
