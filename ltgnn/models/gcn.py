@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ltgnn.models.base import ModelConfig
+from ltgnn.models.dense_layer import dense_layer
 from ltgnn.models.graph_encoder import GraphEncoder, dropped
 from ltgnn.ops import mix_seed, propagate
 
@@ -44,10 +45,15 @@ class GCN(GraphEncoder):
     def _weight_shapes(self) -> dict[str, tuple[int, int]]:
         return {f"layer{k}": (self.config.dim, self.config.dim) for k in range(self.config.layers)}
 
-    def _encode(self, e0: Tensor, weights: dict[str, Tensor], seed: int | None) -> Tensor:
+    def _encode(
+        self, e0: Tensor, weights: dict[str, Tensor], seed: int | None, rows: Tensor | None = None
+    ) -> Tensor:
         x = e0
         for layer in range(self.config.layers):
             x = torch.relu(x) if layer else x
             x = dropped(x, self.config.dropout, None if seed is None else mix_seed(seed, layer))
-            x = propagate(self.graph, x, self_loops=True) @ weights[f"layer{layer}"]
-        return x
+            x = propagate(self.graph, x, self_loops=True)
+            if rows is not None and layer + 1 == self.config.layers:
+                x = x.index_select(0, rows)
+            x = dense_layer(None, x, weights[f"layer{layer}"])
+        return x if rows is None or self.config.layers else x.index_select(0, rows)

@@ -35,6 +35,7 @@ class GraphEncoder(Recommender):
         for name, (rows, columns) in self._weight_shapes().items():
             bound = math.sqrt(6.0 / (rows + columns)) if rows > 1 else 0.0
             weight = torch.empty(rows, columns).uniform_(-bound, bound, generator=generator)
+            self._start_weight(name, weight)
             self.register_buffer(f"weight_{name}", weight.to(graph.device))
             for moment in ("m", "v"):
                 self.register_buffer(
@@ -45,9 +46,17 @@ class GraphEncoder(Recommender):
     def _weight_shapes(self) -> dict[str, tuple[int, int]]:
         """Name and [rows, columns] of each weight."""
 
+    def _start_weight(self, name: str, weight: Tensor) -> None:
+        """Change a weight's first values, in place; they are Xavier's, and a bias's are zero."""
+
     @abstractmethod
-    def _encode(self, e0: Tensor, weights: dict[str, Tensor], seed: int | None) -> Tensor:
-        """[num_nodes, any width] from the embeddings; `seed` is that of a training step, None at inference."""
+    def _encode(
+        self, e0: Tensor, weights: dict[str, Tensor], seed: int | None, rows: Tensor | None = None
+    ) -> Tensor:
+        """[num_nodes, any width] from the embeddings, or [len(rows), any width] of some distinct nodes.
+
+        `seed` is that of a training step, None at inference.
+        """
 
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class: the configured loss on the encoded rows of the batch, Adam on everything."""
@@ -55,10 +64,15 @@ class GraphEncoder(Recommender):
         leaves = [self.e0.detach(), *weights.values()]
         with torch.enable_grad():
             leaves = [leaf.detach().requires_grad_() for leaf in leaves]
-            out = self._encode(leaves[0], dict(zip(weights, leaves[1:], strict=True)), batch.seed)
-            batch = self._with_chosen_negatives(batch, [(1.0, out.detach())])
-            rows, positions, l2 = self._targets(batch)
-            selected = out[rows]
+            of_step = dict(zip(weights, leaves[1:], strict=True))
+            if self.config.scores_candidates:
+                out = self._encode(leaves[0], of_step, batch.seed)
+                batch = self._with_chosen_negatives(batch, [(1.0, out.detach())])
+                rows, positions, l2 = self._targets(batch)
+                selected = out[rows]
+            else:
+                rows, positions, l2 = self._targets(batch)
+                selected = self._encode(leaves[0], of_step, batch.seed, rows)
         loss, grad = self._loss_and_grad(selected.detach().contiguous(), positions, batch)
         grads = torch.autograd.grad(selected, leaves, grad, allow_unused=True)
         l2_dense = self.e0.new_zeros(self.graph.num_nodes)

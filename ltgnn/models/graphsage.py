@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, TableCounts
+from ltgnn.models.dense_layer import dense_layer
 from ltgnn.models.graph_encoder import GraphEncoder
 from ltgnn.ops import Csr, adam_, labor_sample, mix_seed, propagate, sample_neighbors
 
@@ -122,7 +123,9 @@ class GraphSAGE(GraphEncoder):
         self._update_weights(grads[1:], step, lr)
         return loss
 
-    def _encode(self, e0: Tensor, weights: dict[str, Tensor], seed: int | None) -> Tensor:
+    def _encode(
+        self, e0: Tensor, weights: dict[str, Tensor], seed: int | None, rows: Tensor | None = None
+    ) -> Tensor:
         x = e0
         roots = self.graph.degrees.to(e0.dtype).sqrt()[:, None]
         inverse = self.graph.scale(dtype=e0.dtype)[:, None]
@@ -130,10 +133,10 @@ class GraphSAGE(GraphEncoder):
             # D^-1 A x, by the operator of the symmetric normalisation.
             mean = inverse * propagate(self.graph, x * roots)
             x = self._layer(x, mean, weights, layer)
-        return normalize(x, dim=1)
+        return normalize(x if rows is None else x.index_select(0, rows), dim=1)
 
     def _layer(self, x: Tensor, mean: Tensor, weights: dict[str, Tensor], layer: int) -> Tensor:
-        x = x @ weights[f"self{layer}"] + mean @ weights[f"neighbors{layer}"]
+        x = dense_layer(None, x, weights[f"self{layer}"], mean, weights[f"neighbors{layer}"])
         return torch.relu(x) if layer + 1 < self.config.layers else x
 
     def _tree(self, rows: Tensor, seed: int) -> tuple[list[Tensor], list[Csr]]:

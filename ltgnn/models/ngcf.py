@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
 from ltgnn.models.base import ModelConfig
+from ltgnn.models.dense_layer import dense_layer
 from ltgnn.models.graph_encoder import GraphEncoder, dropped
 from ltgnn.ops import mix_seed, propagate
 
@@ -22,17 +23,21 @@ class NGCFConfig(ModelConfig):
         layers: propagation layers, each dim wide.
         message_dropout: share of each layer's elements that a training step leaves out.
         negative_slope: of the LeakyReLU.
+        start: of the dense layers: 'xavier' (uniform), or 'identity': W1 the identity and W2 zero, so that the
+            first outputs are sums over neighbourhoods, and not mixtures of columns by chance.
     """
 
     layers: int = 3
     message_dropout: float = 0.1
     negative_slope: float = 0.2
+    start: Literal["xavier", "identity"] = "identity"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("layers", self.layers >= 0, "not negative")
         self._require("message_dropout", 0 <= self.message_dropout < 1, "in [0, 1)")
         self._require("negative_slope", self.negative_slope >= 0, "not negative")
+        self._require("start", self.start in ("xavier", "identity"), "'xavier' or 'identity'")
 
 
 class NGCF(GraphEncoder):
@@ -56,14 +61,29 @@ class NGCF(GraphEncoder):
                 shapes[f"{part}{layer}_bias"] = (1, dim)
         return shapes
 
-    def _encode(self, e0: Tensor, weights: dict[str, Tensor], seed: int | None) -> Tensor:
+    def _start_weight(self, name: str, weight: Tensor) -> None:
+        if self.config.start == "identity" and len(weight) > 1:
+            weight.copy_(torch.eye(len(weight)) if name.startswith("sum") else torch.zeros(()))
+
+    def _encode(
+        self, e0: Tensor, weights: dict[str, Tensor], seed: int | None, rows: Tensor | None = None
+    ) -> Tensor:
         c = self.config
-        x, parts = e0, [e0]
+
+        def wanted(table: Tensor) -> Tensor:
+            return table if rows is None else table.index_select(0, rows)
+
+        x, parts = e0, [wanted(e0)]
         for layer in range(c.layers):
             message = propagate(self.graph, x)
-            total = (message + x) @ weights[f"sum{layer}"] + weights[f"sum{layer}_bias"]
-            product = (message * x) @ weights[f"product{layer}"] + weights[f"product{layer}_bias"]
-            x = leaky_relu(total + product, c.negative_slope)
+            last = layer + 1 == c.layers
+            if last:  # nothing is propagated from it
+                message, x = wanted(message), wanted(x)
+            bias = weights[f"sum{layer}_bias"] + weights[f"product{layer}_bias"]
+            total = dense_layer(
+                bias, message + x, weights[f"sum{layer}"], message * x, weights[f"product{layer}"]
+            )
+            x = leaky_relu(total, c.negative_slope)
             x = dropped(x, c.message_dropout, None if seed is None else mix_seed(seed, layer))
-            parts.append(normalize(x, dim=1))
+            parts.append(normalize(x if last else wanted(x), dim=1))
         return torch.cat(parts, dim=1)

@@ -8,7 +8,9 @@ from models.contract import checkerboard, same_bits, share_right, state_of, trai
 from models.dense import dense_adjacency, log_sum_of_negatives, random_graph
 from torch.nn.functional import leaky_relu, normalize
 
+from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch, Recommender, create
+from ltgnn.models.dense_layer import dense_layer
 
 USERS, ITEMS, NEGATIVES = torch.arange(10), torch.arange(10, 20), torch.arange(20, 30)
 
@@ -53,6 +55,7 @@ def graphsage(model, e, w):
 
 CASES = [
     ("ngcf", {"layers": 2, "message_dropout": 0.0}, ngcf),
+    ("ngcf", {"layers": 2, "message_dropout": 0.0, "start": "xavier"}, ngcf),
     ("ngcf", {"layers": 0}, ngcf),
     ("gcn", {"layers": 2}, gcn),
     ("gcn", {"layers": 1}, gcn),
@@ -100,6 +103,59 @@ def test_dropout_is_drawn_from_the_seed_and_keeps_the_mean():
 
     mean = torch.stack([dropped(torch.ones(50, 8), 0.3, seed) for seed in range(200)]).mean()
     assert mean.item() == pytest.approx(1.0, abs=4 * (0.3 / 0.7 / 80_000) ** 0.5)
+
+
+@pytest.mark.parametrize(("name", "settings", "dense"), CASES)
+def test_some_rows_are_those_of_all(name, settings, dense):
+    model = create(name, random_graph(), dim=8, **settings)
+    rows = torch.tensor([0, 3, 17])
+    torch.testing.assert_close(
+        model._encode(model.e0, model._weights(), None, rows), model.node_embeddings()[rows]
+    )
+
+
+def test_the_identity_start_of_ngcf_is_propagation():
+    graph = random_graph()
+    model = create("ngcf", graph, dim=8, layers=1, start="identity", negative_slope=1.0)
+    a, e = dense_adjacency(graph, False).float(), model.e0
+    torch.testing.assert_close(
+        model.node_embeddings(), torch.cat([e, normalize(a @ e + e, dim=1)], 1)
+    )
+
+
+@pytest.mark.parametrize("name", ["ngcf", "gcn", "graphsage", "ultragcn"])
+def test_same_bits_for_any_number_of_threads_on_a_graph_that_threads_share(name):
+    generator = torch.Generator().manual_seed(5)
+    users = torch.randint(3000, (40_000,), generator=generator)
+    items = torch.randint(2000, (40_000,), generator=generator)
+    graph = BipartiteGraph.from_edges(users, items, num_users=3000, num_items=2000)
+    batch = Batch(users[:3001], items[:3001], None, seed=3)
+    threads, states = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            model = create(name, graph, dim=48)
+            model.training_step(batch)
+            states.append(state_of(model))
+    finally:
+        torch.set_num_threads(threads)
+    assert same_bits(states[0], states[1])
+    assert same_bits(states[0], states[2])
+
+
+@pytest.mark.parametrize("rows", [0, 3, 512, 1300])
+def test_dense_layer(rows):
+    shapes = [(1, 5), (rows, 4), (4, 5), (rows, 3), (3, 5)]
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    bias, x, w, y, v = inputs
+    out = dense_layer(*inputs)
+    want = bias + x @ w + y @ v
+    torch.testing.assert_close(out, want)
+    torch.testing.assert_close(dense_layer(None, x, w), x @ w)
+    grad = torch.randn(rows, 5, dtype=torch.float64)
+    torch.testing.assert_close(
+        torch.autograd.grad(out, inputs, grad), torch.autograd.grad(want, inputs, grad)
+    )
 
 
 def test_graphsage_touches_only_the_sampled_tree():
