@@ -14,9 +14,13 @@ from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.ops import adam_
 from ltgnn.ops.csr import Csr
+from ltgnn.ops.elementwise import softplus_and_slope, total
 from ltgnn.ops.propagate import propagate
+from ltgnn.ops.row_blocks import row_blocks
 
 BLOCK_ENTRIES = 1 << 26  # of the item-item product that are held at once
+# Scores of negatives that are held at once: torch gives so few to one thread, and cuts no sum so short.
+TILE_ROWS, TILE_COLUMNS = 127, 256
 
 
 @dataclass(frozen=True)
@@ -24,18 +28,25 @@ class UltraGCNConfig(ModelConfig):
     """UltraGCN's settings; those of its loss are the paper's, the rest is tuned for a few epochs on a CPU.
 
     Attributes:
-        num_negatives: items drawn for a batch, uniformly; all its users are scored against them.
+        num_negatives: items drawn for a batch; all its users are scored against them.
+        negative_exponent: they are drawn in proportion to (degree + 1)^this, and weighed so that their mean is that
+            of even draws, which 0 is: high scores are of popular items, so that the mean varies less.
         negative_weight: weight of the mean over the negatives; 0: a fifth of the number of items over the mean
             number of a user's items, which is what the paper's 300 is on Gowalla.
         w1, w2, w3, w4: weights of a pair's loss: w1 + w2 beta for positives, w3 + w4 beta for negatives.
         neighbors: nearest items of each positive that attract its user, too.
         neighbor_weight: weight of that attraction (lambda).
+        offset: start from the score that the degrees alone explain, see `item_offsets`. Without it the first dozens
+            of epochs learn nothing but how low the score of any pair is.
+        start_norm: length of a row at the start, the offset aside; 0: as `init` gives it.
     """
 
     loss: Literal["ultragcn"] = "ultragcn"  # type: ignore[assignment]
     lr: float = 1e-3
     l2: float = 1e-4
+    init: Literal["xavier", "normal", "svd", "random_projection"] = "random_projection"
     num_negatives: int = 1500
+    negative_exponent: float = 0.6
     negative_weight: float = 0.0
     w1: float = 1e-6
     w2: float = 1.0
@@ -43,6 +54,8 @@ class UltraGCNConfig(ModelConfig):
     w4: float = 1.0
     neighbors: int = 10
     neighbor_weight: float = 5e-4
+    offset: bool = True
+    start_norm: float = 2.0
 
     losses: ClassVar[tuple[str, ...]] = ("ultragcn",)
 
@@ -50,7 +63,8 @@ class UltraGCNConfig(ModelConfig):
         super().__post_init__()
         self._require("num_negatives", self.num_negatives >= 1, "at least 1")
         self._require("neighbors", self.neighbors >= 0, "not negative")
-        for name in ("negative_weight", "w1", "w2", "w3", "w4", "neighbor_weight"):
+        for name in ("negative_weight", "negative_exponent", "w1", "w2", "w3", "w4", "neighbor_weight",
+                     "start_norm"):  # fmt: skip
             self._require(name, getattr(self, name) >= 0, "not negative")
 
 
@@ -89,78 +103,138 @@ class UltraGCN(Recommender):
         )
         near, omega = nearest_items(graph, self.config.neighbors)
         self._near, self._omega = near.to(graph.device), omega.to(graph.device)
+        drawn = (items.double() + 1).pow(self.config.negative_exponent)
+        self._drawn_up_to = torch.cumsum(drawn, 0) / drawn.sum()
+        self._rarity = (drawn.sum() / max(1, graph.num_items) / drawn).to(torch.float32)
+        self._start()
 
     def _apply(self, fn: object, recurse: bool = True) -> UltraGCN:
         super()._apply(fn, recurse)
-        for name in ("_user_beta", "_item_beta", "_near", "_omega"):
+        for name in ("_user_beta", "_item_beta", "_near", "_omega", "_drawn_up_to", "_rarity"):
             setattr(self, name, getattr(self, name).to(self.e0.device))
         return self
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """What the settings make of the first embeddings."""
+        c, users = self.config, self.graph.num_users
+        if c.start_norm:
+            for part in row_blocks(len(self.e0)):
+                self.e0[part] *= c.start_norm / self.e0[part].norm(dim=1, keepdim=True).clamp(
+                    min=1e-12
+                )
+        if c.offset and self.graph.num_edges:
+            offsets = item_offsets(
+                self.graph, c, self._user_beta, self._item_beta, self._negative_weight
+            )
+            own = float(offsets.abs().mean().sqrt().clamp(min=0.1))
+            self.e0[:users, 0] = own
+            self.e0[users:, 0] = (offsets / own).to(self.e0)
 
     @torch.no_grad()
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class; the gradient is in closed form."""
         c, offset, pairs = self.config, self.graph.num_users, len(batch.users)
-        generator = torch.Generator().manual_seed(batch.seed)
-        count = c.num_negatives if pairs else 0
-        negatives = torch.randint(max(1, self.graph.num_items), (count,), generator=generator)
-        negatives = negatives.to(self.e0.device)
+        negatives, rarity = self._draw(batch.seed, pairs)
         near = self._near[batch.items]
-        user, item, other = (
-            self.e0[batch.users],
-            self.e0[batch.items + offset],
-            self.e0[negatives + offset],
-        )
-        around = self.e0[near + offset]
+        user, item = self.e0[batch.users], self.e0[batch.items + offset]
+        around, other = self.e0[near + offset], self.e0[negatives + offset]
         user_beta = self._user_beta[batch.users]
 
-        weight = c.w1 + c.w2 * user_beta * self._item_beta[batch.items]
-        score = (user * item).sum(1)
-        loss = (weight * softplus(-score)).double().sum()
-        slope = -weight * torch.sigmoid(-score) / max(1, pairs)
-        grad_user, grad_item = slope[:, None] * item, slope[:, None] * user
+        weight = (c.w1 + c.w2 * user_beta * self._item_beta[batch.items]) / max(1, pairs)
+        costs, slope = softplus_and_slope(-(user * item).sum(1))
+        loss, slope = total((weight * costs).double()), -weight * slope
 
-        scale = self._negative_weight / max(1, count)
-        weights = (
-            torch.outer(user_beta, self._item_beta[negatives]).mul_(c.w4 * scale).add_(c.w3 * scale)
-        )
-        scores = user @ other.T
-        loss += (weights * softplus(scores)).double().sum()
-        slopes = scores.sigmoid_().mul_(weights).div_(max(1, pairs))
-        grad_user += slopes @ other
-        grad_other = slopes.T @ user
+        weight = c.neighbor_weight / max(1, pairs) * self._omega[batch.items]
+        costs, slopes = softplus_and_slope(-torch.bmm(around, user[:, :, None])[:, :, 0])
+        loss, slopes = loss + total((weight * costs).double().flatten()), -weight * slopes
+        grad_user = torch.bmm(slopes[:, None], around)[:, 0] + slope[:, None] * item
 
-        weight = c.neighbor_weight * self._omega[batch.items]
-        score = (user[:, None] * around).sum(2)
-        loss += (weight * softplus(-score)).double().sum()
-        slope = -weight * torch.sigmoid(-score) / max(1, pairs)
-        grad_user += (slope[..., None] * around).sum(1)
-        grad_around = (slope[..., None] * user[:, None]).flatten(0, 1)
+        scale = self._negative_weight / max(1, len(negatives)) / max(1, pairs) * rarity
+        grad_other = torch.zeros_like(other)
+        for part in row_blocks(pairs, TILE_ROWS):
+            for some in row_blocks(len(negatives), TILE_COLUMNS):
+                scores = user[part] @ other[some].T
+                weights = torch.outer(user_beta[part], c.w4 * self._item_beta[negatives[some]])
+                weights = weights.add_(c.w3).mul_(scale[some])
+                loss += (weights * softplus(scores)).double().sum()
+                weights *= scores.sigmoid_()
+                grad_user[part] += weights @ other[some]
+                grad_other[some] += weights.T @ user[part]
 
-        nodes = torch.cat(
-            [batch.users, batch.items + offset, negatives + offset, near.flatten() + offset]
-        )
-        rows, grad = sum_by_row(nodes, torch.cat([grad_user, grad_item, grad_other, grad_around]))
+        # Items get multiples of the users' rows; users and negatives the rows of their gradients.
+        own = torch.arange(pairs, device=user.device)
+        rows, grad = sum_by_row(
+            torch.cat([batch.items + offset, near.flatten() + offset, batch.users, negatives + offset]),
+            torch.cat([own, own.repeat_interleave(near.shape[1]),
+                       torch.arange(pairs, 2 * pairs + len(negatives), device=user.device)]),
+            torch.cat([slope, slopes.flatten(), slope.new_ones(pairs + len(negatives))]),
+            torch.cat([user, grad_user, grad_other]),
+        )  # fmt: skip
         l2 = torch.full((len(rows),), c.l2 / max(1, pairs), device=rows.device)
         step, lr = self._next_step(batch)
         adam_(self.e0, self.adam_m, self.adam_v, grad, rows=rows, l2=l2, step=step, lr=lr)
-        return loss / max(1, pairs)
+        return loss
+
+    def _draw(self, seed: int, pairs: int) -> tuple[Tensor, Tensor]:
+        """A batch's negatives, and for each what makes its weighted mean that of even draws, float32."""
+        count = self.config.num_negatives if pairs else 0
+        generator = torch.Generator().manual_seed(seed)
+        # One draw from each of `count` equal parts of the distribution: fewer repeats than independent ones.
+        place = torch.arange(count) + torch.rand(count, generator=generator, dtype=torch.float64)
+        negatives = torch.searchsorted(self._drawn_up_to, place.to(self.e0.device) / max(1, count))
+        negatives.clamp_(max=max(0, self.graph.num_items - 1))
+        return negatives, self._rarity[negatives]
 
     def node_embeddings(self) -> Tensor:
         """The embeddings themselves."""
         return self.e0.detach()
 
 
-def sum_by_row(rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums the values of equal rows, in the order in which they come, for any number of threads.
+def item_offsets(
+    graph: BipartiteGraph,
+    config: UltraGCNConfig,
+    user_beta: Tensor,
+    item_beta: Tensor,
+    negative_weight: float,
+) -> Tensor:
+    """The score of each item, the same for all users, at which the loss without neighbours is least.
+
+    It is the logarithm of the weight of the item's pairs over that of its draws as a negative, within 10 of 0.
 
     Returns:
-        (distinct rows, sorted [n]; sums [n, dim]).
+        [num_items] float64, on the graph's device.
+
+    Complexity: O(num_edges).
+    """
+    users = torch.from_numpy(graph.to_scipy().T @ user_beta.double().cpu().numpy()).to(
+        user_beta.device
+    )
+    degrees, item_beta = graph.degrees.double(), item_beta.double()
+    of_users, of_items = degrees[: graph.num_users], degrees[graph.num_users :]
+    positive = config.w1 * of_items + config.w2 * item_beta * users
+    drawn = config.w3 * graph.num_edges + config.w4 * item_beta * (of_users @ user_beta.double())
+    return (
+        torch.log(positive / (negative_weight / graph.num_items * drawn))
+        .clamp(-10.0, 10.0)
+        .nan_to_num(0.0)
+    )
+
+
+def sum_by_row(
+    rows: Tensor, columns: Tensor, weights: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Sums `weights_k values[columns_k]` over equal `rows_k`, in the order in which they come.
+
+    Returns:
+        (distinct rows, sorted [n]; sums [n, dim]); the same bits for any number of threads.
     """
     ordered, order = torch.sort(rows, stable=True)
     distinct, counts = torch.unique_consecutive(ordered, return_counts=True)
     indptr = torch.zeros(len(distinct) + 1, dtype=torch.int64, device=rows.device)
     torch.cumsum(counts, 0, out=indptr[1:])
-    return distinct, propagate(Csr(indptr, order, len(rows)), values)
+    csr = Csr(indptr, columns[order], len(values))
+    return distinct, propagate(csr, values, weight=weights[order])
 
 
 def nearest_items(graph: BipartiteGraph, count: int) -> tuple[Tensor, Tensor]:

@@ -39,11 +39,13 @@ class Preset:
 
 
 _LIGHTGCN = {"dim": 64, "layers": 3, "loss": "bpr", "lr": 1e-3, "l2": 1e-4, "init": "xavier"}
-_NGCF = {"dim": 64, "layers": 3, "message_dropout": 0.1, "loss": "bpr", "l2": 1e-5}
+_NGCF = {"dim": 64, "layers": 3, "message_dropout": 0.1, "start": "xavier", "loss": "bpr", "l2": 1e-5,
+         "init": "xavier"}  # fmt: skip
 _NGCF_DEPARTS = "node dropout, and L2 of the propagated rows: here it is of the embeddings"
-_ULTRAGCN = {"dim": 64, "neighbors": 10, "l2": 1e-4, "init": "normal"}
+_ULTRAGCN = {"dim": 64, "neighbors": 10, "l2": 1e-4, "negative_exponent": 0.0, "init": "normal",
+             "start_norm": 8e-4, "offset": False}  # fmt: skip
 _ULTRAGCN_DEPARTS = (
-    "embeddings start with a standard deviation of 1e-4: here 0.1; a batch shares its negatives"
+    "a batch shares its negatives; L2 is of the batch's rows, not of all at every step"
 )
 
 PRESETS: tuple[Preset, ...] = (

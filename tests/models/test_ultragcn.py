@@ -13,15 +13,19 @@ from ltgnn.models import Batch, create, ultragcn
 
 @pytest.mark.parametrize("neighbors", [0, 3, 100])
 @pytest.mark.parametrize("negative_weight", [0.0, 7.0])
-def test_a_step_has_the_exact_gradient(neighbors, negative_weight):
+@pytest.mark.parametrize("exponent", [0.0, 0.6])
+@pytest.mark.parametrize("tile", [(1, 7), (3, 20), (127, 256)])
+def test_a_step_has_the_exact_gradient(neighbors, negative_weight, exponent, tile, monkeypatch):
+    monkeypatch.setattr(ultragcn, "TILE_ROWS", tile[0])
+    monkeypatch.setattr(ultragcn, "TILE_COLUMNS", tile[1])
     graph = random_graph()
     settings = {"w1": 0.1, "w2": 0.5, "w3": 0.2, "w4": 0.8, "neighbor_weight": 0.3, "l2": 0.4}
     model = create(
         "ultragcn", graph, dim=8, num_negatives=50, neighbors=neighbors, negative_weight=negative_weight,
-        **settings,
+        negative_exponent=exponent, **settings,
     )  # fmt: skip
     users, items, seed = torch.tensor([0, 1, 1, 5]), torch.tensor([3, 4, 4, 9]), 11
-    negatives = torch.randint(graph.num_items, (50,), generator=torch.Generator().manual_seed(seed))
+    negatives, rarity = model._draw(seed, 4)
     e = model.e0.double().clone().requires_grad_()
     u, v = e[: graph.num_users], e[graph.num_users :]
     degrees = graph.degrees.double()
@@ -37,8 +41,8 @@ def test_a_step_has_the_exact_gradient(neighbors, negative_weight):
     }
     for user, item in zip(users.tolist(), items.tolist(), strict=True):
         value = value + (0.1 + 0.5 * beta[user, item]) * softplus(-(u[user] @ v[item]))
-        for j in negatives.tolist():
-            term = (0.2 + 0.8 * beta[user, j]) * softplus(u[user] @ v[j])
+        for j, rare in zip(negatives.tolist(), rarity.tolist(), strict=True):
+            term = rare * (0.2 + 0.8 * beta[user, j]) * softplus(u[user] @ v[j])
             value = value + weight * term / 50
         for k, w in zip(near[item].tolist(), omega[item].tolist(), strict=True):
             value = value + 0.3 * w * softplus(-(u[user] @ v[k]))
@@ -71,10 +75,56 @@ def test_nearest_items(count, block, monkeypatch):
 
 
 def test_sum_by_row():
-    rows = torch.tensor([5, 2, 5, 2, 9])
-    distinct, sums = ultragcn.sum_by_row(rows, torch.arange(10.0).view(5, 2))
+    rows, columns = torch.tensor([5, 2, 5, 2, 9]), torch.tensor([0, 1, 2, 3, 0])
+    weights = torch.tensor([1.0, 1.0, 1.0, 2.0, 3.0])
+    distinct, sums = ultragcn.sum_by_row(rows, columns, weights, torch.arange(8.0).view(4, 2))
     assert distinct.tolist() == [2, 5, 9]
-    assert sums.tolist() == [[8, 10], [4, 6], [8, 9]]
+    assert sums.tolist() == [[14, 17], [4, 6], [0, 3]]
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_the_mean_over_draws_is_that_over_all_items(exponent, count):
+    graph = random_graph(5)
+    model = create("ultragcn", graph, dim=8, num_negatives=count, negative_exponent=exponent)
+    values = torch.rand(graph.num_items)
+    means = []
+    for seed in range(4000):
+        negatives, rarity = model._draw(seed, 3)
+        assert len(negatives) == count
+        means.append(float((rarity * values[negatives]).mean()))
+    error = np.std(means) / len(means) ** 0.5
+    assert abs(np.mean(means) - float(values.mean())) <= 5 * error + 1e-6
+    assert torch.equal(model._draw(9, 3)[0], model._draw(9, 3)[0])
+    assert len(model._draw(9, 0)[0]) == 0
+
+
+def test_at_the_offsets_the_loss_is_least():
+    graph = random_graph(7)
+    settings = {"w1": 0.1, "w2": 0.5, "w3": 0.2, "w4": 0.8, "negative_weight": 7.0}
+    model = create("ultragcn", graph, dim=8, **settings)
+    config = ultragcn.UltraGCNConfig(dim=8, **settings)
+    offsets = ultragcn.item_offsets(graph, config, model._user_beta, model._item_beta, 7.0)
+    torch.testing.assert_close(model.e0[0, 0] * model.e0[graph.num_users :, 0], offsets.float())
+    score = offsets.clone().requires_grad_()
+    beta = torch.outer(model._user_beta, model._item_beta).double()
+    r = torch.from_numpy(graph.to_scipy().toarray()).double()
+    degrees = graph.degrees[: graph.num_users].double()
+    negative = degrees[:, None] * (0.2 + 0.8 * beta) * 7.0 / graph.num_items
+    positive = r * (0.1 + 0.5 * beta)
+    (positive * softplus(-score) + negative * softplus(score)).sum().backward()
+    seen = graph.degrees[graph.num_users :] > 0
+    torch.testing.assert_close(score.grad[seen], torch.zeros(int(seen.sum()), dtype=torch.float64))
+    assert (offsets[~seen] == -10).all()
+
+
+def test_the_start():
+    graph = random_graph(7)
+    known = graph.degrees > 0
+    model = create("ultragcn", graph, dim=8, start_norm=2.0, offset=False)
+    torch.testing.assert_close(model.e0[known].norm(dim=1), torch.full((int(known.sum()),), 2.0))
+    plain = create("ultragcn", graph, dim=8, start_norm=0.0, offset=False)
+    torch.testing.assert_close(torch.nn.functional.normalize(plain.e0) * 2, model.e0)
 
 
 @pytest.mark.parametrize(
