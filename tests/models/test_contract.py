@@ -58,7 +58,8 @@ def test_state_holds_everything(name, settings):
     ids = torch.arange(20)
     for model in (first, second):
         if model.is_trained:
-            model.training_step(Batch(ids, ids, None, seed=3))
+            negatives = ids + 20 if model.needs_negatives else None
+            model.training_step(Batch(ids, ids, negatives, seed=3))
     assert same_bits(first.state_dict(), second.state_dict())
     everyone = torch.arange(SIDE)
     assert torch.equal(first.score_block(everyone), second.score_block(everyone))
