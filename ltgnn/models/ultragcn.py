@@ -14,7 +14,7 @@ from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.ops import adam_
 from ltgnn.ops.csr import Csr
-from ltgnn.ops.elementwise import softplus_and_slope, total
+from ltgnn.ops.elementwise import exp, log, softplus_and_slope, total
 from ltgnn.ops.propagate import propagate
 from ltgnn.ops.row_blocks import row_blocks
 
@@ -103,9 +103,10 @@ class UltraGCN(Recommender):
         )
         near, omega = nearest_items(graph, self.config.neighbors)
         self._near, self._omega = near.to(graph.device), omega.to(graph.device)
-        drawn = (items.double() + 1).pow(self.config.negative_exponent)
-        self._drawn_up_to = torch.cumsum(drawn, 0) / drawn.sum()
-        self._rarity = (drawn.sum() / max(1, graph.num_items) / drawn).to(torch.float32)
+        drawn = exp(self.config.negative_exponent * log(items.double() + 1))
+        in_all = total(drawn)
+        self._drawn_up_to = torch.cumsum(drawn, 0) / in_all
+        self._rarity = (in_all / max(1, graph.num_items) / drawn).to(torch.float32)
         self._start()
 
     def _apply(self, fn: object, recurse: bool = True) -> UltraGCN:
@@ -127,7 +128,7 @@ class UltraGCN(Recommender):
             offsets = item_offsets(
                 self.graph, c, self._user_beta, self._item_beta, self._negative_weight
             )
-            own = float(offsets.abs().mean().sqrt().clamp(min=0.1))
+            own = max(0.1, (float(total(offsets.abs())) / len(offsets)) ** 0.5)
             self.e0[:users, 0] = own
             self.e0[users:, 0] = (offsets / own).to(self.e0)
 
@@ -207,18 +208,13 @@ def item_offsets(
 
     Complexity: O(num_edges).
     """
-    users = torch.from_numpy(graph.to_scipy().T @ user_beta.double().cpu().numpy()).to(
-        user_beta.device
-    )
-    degrees, item_beta = graph.degrees.double(), item_beta.double()
-    of_users, of_items = degrees[: graph.num_users], degrees[graph.num_users :]
+    user_beta, item_beta = user_beta.double(), item_beta.double()
+    of_users, of_items = graph.degrees.double().split([graph.num_users, graph.num_items])
+    users = torch.from_numpy(graph.to_scipy().T @ user_beta.cpu().numpy()).to(user_beta.device)
     positive = config.w1 * of_items + config.w2 * item_beta * users
-    drawn = config.w3 * graph.num_edges + config.w4 * item_beta * (of_users @ user_beta.double())
-    return (
-        torch.log(positive / (negative_weight / graph.num_items * drawn))
-        .clamp(-10.0, 10.0)
-        .nan_to_num(0.0)
-    )
+    drawn = config.w3 * graph.num_edges + config.w4 * item_beta * total(of_users * user_beta)
+    odds = positive / (negative_weight / graph.num_items * drawn)
+    return log(odds).clamp(-10.0, 10.0).nan_to_num(0.0)
 
 
 def sum_by_row(

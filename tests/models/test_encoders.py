@@ -126,9 +126,9 @@ def test_the_identity_start_of_ngcf_is_propagation():
 @pytest.mark.parametrize("name", ["ngcf", "gcn", "graphsage", "ultragcn"])
 def test_same_bits_for_any_number_of_threads_on_a_graph_that_threads_share(name):
     generator = torch.Generator().manual_seed(5)
-    users = torch.randint(3000, (40_000,), generator=generator)
-    items = torch.randint(2000, (40_000,), generator=generator)
-    graph = BipartiteGraph.from_edges(users, items, num_users=3000, num_items=2000)
+    users = torch.randint(36_000, (60_000,), generator=generator)
+    items = torch.randint(40_000, (60_000,), generator=generator)
+    graph = BipartiteGraph.from_edges(users, items, num_users=36_000, num_items=40_000)
     batch = Batch(users[:3001], items[:3001], items[5000:8001] if name == "ngcf" else None, seed=3)
     threads, states = torch.get_num_threads(), []
     try:
