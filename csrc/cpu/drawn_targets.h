@@ -3,20 +3,12 @@
 // has its columns looked up and its rows asked for, and k + 2 draws its positions.
 #pragma once
 
+#include "cpu/prefetch.h"
 #include "cpu/targets.h"
 #include "kernels/sample.h"
 
 namespace ltgnn {
 namespace LTGNN_ISA {
-
-// Asks for row `row` of a table; null is no table. Unsigned address arithmetic: nothing has tested the row.
-LTGNN_HD void prefetch_row(const void* table, int64_t row, int64_t row_bytes) {
-  if (table == nullptr) return;
-  const uint64_t first =
-      reinterpret_cast<uint64_t>(table) + static_cast<uint64_t>(row) * static_cast<uint64_t>(row_bytes);
-  for (int64_t byte = 0; byte < row_bytes; byte += 64)
-    __builtin_prefetch(reinterpret_cast<const void*>(first + static_cast<uint64_t>(byte)));
-}
 
 // What one target row drew.
 template <class Index>

@@ -4,6 +4,7 @@
 
 #include "core/dispatch.h"
 #include "core/lanes.h"
+#include "cpu/prefetch.h"
 #include "cpu/propagate_edges.h"
 #include "cpu/rows.h"
 #include "kernels/propagate.h"
@@ -15,17 +16,16 @@ constexpr int64_t kRowsAhead = 2;  // between the prefetch of a row of x0 and it
 
 template <bool kScaled, class T, class Acc, class Index>
 int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) {
+  constexpr int64_t kBytes = sizeof(T);
   const EdgeSource<T, Acc, Index> source(params);
   const auto whole = [&](int64_t row) {
     bool good = true;
+    // The rows of x0 come in order, but too far apart in time for the hardware to see that.
+    prefetch_row(params.x0, row + kRowsAhead, params.x0_stride * kBytes, params.dim * kBytes);
     for_each_tile<Acc>(params.dim, [&]<class TileType>(int64_t column) {
       TileType tile;
       tile.zero();
       const int64_t begin = params.csr.indptr[row], end = params.csr.indptr[row + 1];
-      // The rows of x0 come in order, but too far apart in time for the hardware to see that.
-      if (params.x0)
-        TileType::prefetch(static_cast<const T*>(params.x0) + column,
-                           static_cast<uint64_t>(row + kRowsAhead) * static_cast<uint64_t>(params.x0_stride));
       good = good && walk_edges<kScaled>(source, begin, end, column, tile) == end;
       if (good) finish_row<TileType, T, Acc>(params, row, column, tile);
     });
