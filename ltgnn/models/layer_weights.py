@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -39,18 +40,16 @@ def weighted_layers(graph: BipartiteGraph, x: Tensor, weights: Sequence[float]) 
     """
     # Horner's scheme, w_0 x + A (w_1 x + A (w_2 x + ...)), each step over the sum s of its weights: then it is
     # propagate's own (1 - w / s) A y + (w / s) x, and nothing else passes over a table.
-    result, spare, total = x, None, weights[-1]
-    if min(weights) < 0 or not total:  # learned ones may be: such a step is no mean
-        return _plain_sum(graph, x, weights)
+    if not weights[-1] or not all(0 <= weight < math.inf for weight in weights):
+        return _plain_sum(graph, x, weights)  # learned ones may be: such a step is no mean
+    result, spare, so_far = x, None, weights[-1]
     for weight in reversed(weights[:-1]):
-        total += weight
+        so_far += weight
         target = torch.empty_like(x) if spare is None else spare
-        propagate(graph, result, x0=x, alpha=weight / total, out=target)
+        propagate(graph, result, x0=x, alpha=weight / so_far, out=target)
         spare = None if result is x else result
         result = target
-    if abs(total - 1.0) > 1e-6:
-        return result * total
-    return result
+    return result if abs(so_far - 1.0) <= 1e-6 else result * so_far
 
 
 def _plain_sum(graph: BipartiteGraph, x: Tensor, weights: Sequence[float]) -> Tensor:

@@ -65,7 +65,7 @@ class NGCF(GraphEncoder):
         return shapes
 
     def _start_weight(self, name: str, weight: Tensor) -> None:
-        if self.config.start == "identity" and len(weight) > 1:
+        if self.config.start == "identity" and not name.endswith("_bias"):
             weight.copy_(torch.eye(len(weight)) if name.startswith("sum") else torch.zeros(()))
 
     def _encode(

@@ -114,9 +114,10 @@ def test_some_rows_are_those_of_all(name, settings, dense):
     )
 
 
-def test_the_identity_start_of_ngcf_is_propagation():
+@pytest.mark.parametrize("dim", [1, 8])
+def test_the_identity_start_of_ngcf_is_propagation(dim):
     graph = random_graph()
-    model = create("ngcf", graph, dim=8, layers=1, start="identity", negative_slope=1.0)
+    model = create("ngcf", graph, dim=dim, layers=1, start="identity", negative_slope=1.0)
     a, e = dense_adjacency(graph, False).float(), model.e0
     torch.testing.assert_close(
         model.node_embeddings(), torch.cat([e, normalize(a @ e + e, dim=1)], 1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from models.dense import dense_adjacency, log_sum_of_negatives, random_graph
 
+from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch, create
+from ltgnn.models.layer_weights import weighted_layers
 
 SETTINGS = {
     "mean": {},
@@ -75,3 +79,37 @@ def test_learned_weights_move_and_go_on_from_the_state():
         model.training_step(batch)
     assert torch.equal(first.weights, second.weights)
     assert torch.equal(first.e0, second.e0)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        [1.0],
+        [0.3],
+        [0.25] * 4,
+        [0.0, 1.0],
+        [1.0, 0.0],
+        [0.5, 2.0, 0.7],
+        [0.4, -0.3, 0.2],
+        [0.0, 0.0],
+    ],
+    ids=str,
+)
+def test_weighted_layers_of_any_weights(weights):
+    """With a hub that has all items, and a user and an item that have nothing."""
+    users = [0] * 9 + [1, 2, 2, 3]
+    items = [*range(9), 0, 4, 8, 8]
+    graph = BipartiteGraph.from_edges(users, items, num_users=5, num_items=10)
+    x = torch.randn(graph.num_nodes, 6, dtype=torch.float64)
+    before, layer, want = x.clone(), x, torch.zeros_like(x)
+    for weight in weights:
+        want += weight * layer
+        layer = dense_adjacency(graph, False) @ layer
+    torch.testing.assert_close(weighted_layers(graph, x, weights), want)
+    assert torch.equal(x, before)
+    assert weighted_layers(graph, x, [*weights, math.nan]).isnan().any()
+
+
+def test_weighted_layers_of_an_empty_graph():
+    graph = BipartiteGraph.from_edges([], [], num_users=0, num_items=0)
+    assert weighted_layers(graph, torch.zeros(0, 4), [0.25] * 4).shape == (0, 4)

@@ -139,3 +139,15 @@ def test_wrong_settings_are_named(settings, message):
     with pytest.raises(ValueError) as caught:
         create("ultragcn", random_graph(), **settings)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("zero", [("w1", "w2"), ("w3", "w4"), ("w1", "w2", "w3", "w4")], ids=str)
+def test_offsets_are_finite_where_weights_are_zero(zero):
+    model = create("ultragcn", random_graph(), dim=8, **dict.fromkeys(zero, 0.0))
+    assert model.e0.isfinite().all() and (model.e0[:, 0].abs() <= 101).all()
+
+
+@pytest.mark.parametrize("name", ["negative_exponent", "start_norm"])
+def test_what_shapes_the_start_is_not_negative(name):
+    with pytest.raises(ValueError, match=f"{name} must be not negative, got -0.5"):
+        create("ultragcn", random_graph(), **{name: -0.5})
