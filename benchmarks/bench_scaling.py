@@ -1,6 +1,6 @@
 """Training time and peak memory against the number of interactions, each size in a process of its own.
 
-    python -m benchmarks.bench_scaling --edges 1e6,3e6,1e7,3e7,1e8 --folder SCRATCH \
+    python -m benchmarks.bench_scaling --edges 1e6,3e6,1e7,2e7,3e7,1e8 --models ltgnn,mf,lightgcn --folder SCRATCH \
         --json benchmarks/results/scaling.json
     python -m benchmarks.bench_scaling --plot benchmarks/results/scaling.svg --json benchmarks/results/scaling.json
 

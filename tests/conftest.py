@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
 
 # The benchmarks and the build's tools are tested too. Last on the path: the installed ltgnn stays the one that
@@ -18,6 +17,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 os.environ["LTGNN_PARALLEL_FROM"] = "0"
 # On a GPU an operator waits for its kernels and raises what they found, as on the CPU.
 os.environ["LTGNN_CUDA_CHECK"] = "1"
+# With pytest -n several processes share the cores, so a thread that waits must give its core up. Read when torch
+# loads, which is why torch is not imported here.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("deterministic")
@@ -25,6 +27,8 @@ settings.load_profile("deterministic")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `cuda` are skipped, with the reason, where there is no GPU."""
+    import torch
+
     if torch.cuda.is_available():
         return
     cuda = torch.version.cuda

@@ -23,7 +23,7 @@ def test_the_first_two_blocks_install_and_run():
     (_, first), (_, second) = fences[:2]
     assert first.count("\n") == second.count("\n") == 1
     assert first.endswith("pip install . && ltgnn train\n")
-    assert "pip install" in second and second.endswith("pytest\n")
+    assert "pip install" in second and " && pytest " in second
 
 
 def test_python_examples_run(tmp_path, monkeypatch):
@@ -51,6 +51,7 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.mark.xdist_group("readme")
 @pytest.mark.parametrize("line", console_lines())
 def test_commands_run(line, folder, monkeypatch):
     """In order, in one folder, since the later ones use what the earlier ones made."""

@@ -48,6 +48,7 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fut
         yield {name: future for group, future in futures for name in group}
 
 
+@pytest.mark.xdist_group("malformed")  # else each process starts all the children
 @pytest.mark.parametrize("name", CALLS)
 def test_malformed_calls(name: str, children: dict[str, Future[Any]]) -> None:
     summary = children[name].result()[name]
