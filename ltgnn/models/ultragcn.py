@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.nearest_items import nearest_items, pairs_with
 from ltgnn.ops import adam_
 from ltgnn.ops.csr import Csr
 from ltgnn.ops.elementwise import exp, log, softplus_and_slope, total
 from ltgnn.ops.propagate import propagate
 from ltgnn.ops.row_blocks import row_blocks
 
-BLOCK_ENTRIES = 1 << 26  # of the item-item product that are held at once
 # Scores of negatives that are held at once: torch gives so few to one thread, and cuts no sum so short.
 TILE_ROWS, TILE_COLUMNS = 127, 256
 
@@ -34,6 +34,7 @@ class UltraGCNConfig(ModelConfig):
         negative_weight: weight of the mean over the negatives; 0: a fifth of the number of items over the mean
             number of a user's items, which is what the paper's 300 is on Gowalla.
         w1, w2, w3, w4: weights of a pair's loss: w1 + w2 beta for positives, w3 + w4 beta for negatives.
+        l2: gamma, of `gamma / 2 * |e0|^2` over all rows, which each step adds to the sum over its pairs.
         neighbors: nearest items of each positive that attract its user, too.
         neighbor_weight: weight of that attraction (lambda); the paper's is 5e-4 on Gowalla, and 1 learns faster.
         offset: start from the score that the degrees alone explain, see `item_offsets`. Without it the first dozens
@@ -43,7 +44,7 @@ class UltraGCNConfig(ModelConfig):
 
     loss: Literal["ultragcn"] = "ultragcn"  # type: ignore[assignment]
     lr: float = 6e-3
-    l2: float = 2e-3
+    l2: float = 4e-4
     init: Literal["xavier", "normal", "svd", "random_projection"] = "random_projection"
     num_negatives: int = 1500
     negative_exponent: float = 0.6
@@ -78,7 +79,8 @@ class UltraGCN(Recommender):
         + neighbor_weight sum_k omega_ik softplus(-s_uk)
 
     The published code draws negatives for each pair; here a batch shares them: the same expectation, as a matrix
-    product instead of a gather. A step costs O(batch (num_negatives + neighbors) dim); lazy Adam.
+    product instead of a gather. L2 is of all rows at every step, as there: a row takes what it has missed, in
+    expectation, when a batch holds it. A step costs O(batch (num_negatives + neighbors) dim); lazy Adam.
     """
 
     name: ClassVar[str] = "ultragcn"
@@ -107,11 +109,22 @@ class UltraGCN(Recommender):
         in_all = total(drawn)
         self._drawn_up_to = torch.cumsum(drawn, 0) / in_all
         self._rarity = (in_all / max(1, graph.num_items) / drawn).to(torch.float32)
+        self._pairs_with = torch.cat([users, pairs_with(near, items.cpu()).to(users)]).double()
+        self._drawn = chance_of_draw(self._drawn_up_to, self.config.num_negatives)
         self._start()
 
     def _apply(self, fn: object, recurse: bool = True) -> UltraGCN:
         super()._apply(fn, recurse)
-        for name in ("_user_beta", "_item_beta", "_near", "_omega", "_drawn_up_to", "_rarity"):
+        for name in (
+            "_user_beta",
+            "_item_beta",
+            "_near",
+            "_omega",
+            "_drawn_up_to",
+            "_rarity",
+            "_pairs_with",
+            "_drawn",
+        ):
             setattr(self, name, getattr(self, name).to(self.e0.device))
         return self
 
@@ -172,7 +185,7 @@ class UltraGCN(Recommender):
             torch.cat([slope, slopes.flatten(), slope.new_ones(pairs + len(negatives))]),
             torch.cat([user, grad_user, grad_other]),
         )  # fmt: skip
-        l2 = torch.full((len(rows),), c.l2 / max(1, pairs), device=rows.device)
+        l2 = (c.l2 / max(1, pairs) / self._chance(rows, pairs)).to(torch.float32)
         step, lr = self._next_step(batch)
         adam_(self.e0, self.adam_m, self.adam_v, grad, rows=rows, l2=l2, step=step, lr=lr)
         return loss
@@ -186,6 +199,14 @@ class UltraGCN(Recommender):
         negatives = torch.searchsorted(self._drawn_up_to, place.to(self.e0.device) / max(1, count))
         negatives.clamp_(max=max(0, self.graph.num_items - 1))
         return negatives, self._rarity[negatives]
+
+    def _chance(self, rows: Tensor, pairs: int) -> Tensor:
+        """How likely a batch of so many pairs is to hold each of these rows, [n] float64."""
+        share = min(pairs / max(1, self.graph.num_edges), 1 - 1e-9)
+        missed = exp(self._pairs_with[rows] * math.log1p(-share))
+        items = rows - self.graph.num_users
+        missed *= torch.where(items >= 0, 1 - self._drawn[items.clamp(min=0)], 1.0)
+        return (1 - missed).clamp(min=1e-9)
 
     def node_embeddings(self) -> Tensor:
         """The embeddings themselves."""
@@ -217,6 +238,23 @@ def item_offsets(
     return log(odds).clamp(-10.0, 10.0).nan_to_num(0.0)
 
 
+def chance_of_draw(drawn_up_to: Tensor, count: int) -> Tensor:
+    """How likely each item is to be among `count` draws, one from each of so many equal parts of the distribution.
+
+    Args:
+        drawn_up_to: [num_items] float64, the cumulated distribution.
+        count: number of draws.
+
+    Returns:
+        [num_items] float64.
+    """
+    end = drawn_up_to * count
+    begin = torch.cat([end.new_zeros(min(1, len(end))), end[:-1]])
+    first, last = begin.floor(), end.floor()  # the parts where the item's share begins and ends
+    two = 1 - (begin - first) * (1 - (end - last))
+    return torch.where(first == last, end - begin, torch.where(last > first + 1, 1.0, two))
+
+
 def sum_by_row(
     rows: Tensor, columns: Tensor, weights: Tensor, values: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -231,42 +269,3 @@ def sum_by_row(
     torch.cumsum(counts, 0, out=indptr[1:])
     csr = Csr(indptr, columns[order], len(values))
     return distinct, propagate(csr, values, weight=weights[order])
-
-
-def nearest_items(graph: BipartiteGraph, count: int) -> tuple[Tensor, Tensor]:
-    """The items with the largest omega in the co-occurrence graph G = R' R, for each item.
-
-    `omega_ij = G_ij sqrt(g_i + 1) / g_i / sqrt(g_j + 1)`, g the row sums of G. An item may be among its own
-    nearest, as in the published code.
-
-    Returns:
-        (items [num_items, k] int64, k = min(count, num_items); omega [num_items, k] float32, 0 where an item has
-        fewer).
-
-    Complexity: O(sum of squared user degrees), in blocks of bounded memory.
-    """
-    users = graph.to_scipy()
-    items = users.T.tocsr()
-    k = min(count, graph.num_items)
-    near = np.zeros((graph.num_items, k), dtype=np.int64)
-    omega = np.zeros((graph.num_items, k), dtype=np.float32)
-    totals = np.asarray(items @ users.sum(axis=1)).ravel()
-    column = 1.0 / np.sqrt(totals + 1.0)
-    # Bounds the product's entries: those of row i are at most the degrees of its users added up.
-    ends = np.cumsum(totals)
-    start = 0
-    while start < graph.num_items and k:
-        reached = ends[start - 1] if start else 0.0
-        end = int(np.searchsorted(ends, reached + BLOCK_ENTRIES, side="right"))
-        end = min(max(end, start + 1), graph.num_items)
-        block = (items[start:end] @ users).tocsr()
-        for row in range(end - start):
-            low, high = block.indptr[row : row + 2]
-            columns = block.indices[low:high].astype(np.int64)
-            values = block.data[low:high] * column[columns]
-            best = np.lexsort((columns, -values))[:k]
-            total = totals[start + row]
-            near[start + row, : len(best)] = columns[best]
-            omega[start + row, : len(best)] = values[best] * np.sqrt(total + 1.0) / max(total, 1.0)
-        start = end
-    return torch.from_numpy(near), torch.from_numpy(omega)

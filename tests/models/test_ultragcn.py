@@ -8,7 +8,7 @@ import torch
 from models.dense import random_graph
 from torch.nn.functional import softplus
 
-from ltgnn.models import Batch, create, ultragcn
+from ltgnn.models import Batch, create, nearest_items, ultragcn
 
 
 @pytest.mark.parametrize("neighbors", [0, 3, 100])
@@ -31,7 +31,7 @@ def test_a_step_has_the_exact_gradient(neighbors, negative_weight, exponent, til
     degrees = graph.degrees.double()
     du, di = degrees[: graph.num_users], degrees[graph.num_users :]
     beta = torch.outer((du + 1).sqrt() / du.clamp(min=1), (di + 1).rsqrt())
-    near, omega = ultragcn.nearest_items(graph, neighbors)
+    near, omega = nearest_items.nearest_items(graph, neighbors)
     weight = negative_weight or 0.2 * graph.num_items * graph.num_users / graph.num_edges
     value = torch.zeros((), dtype=torch.float64)
     touched = {
@@ -49,7 +49,7 @@ def test_a_step_has_the_exact_gradient(neighbors, negative_weight, exponent, til
             touched.add(k + graph.num_users)
     value = value / 4
     rows = torch.tensor(sorted(touched))
-    (value + 0.4 / 2 * e[rows].square().sum() / 4).backward()
+    (value + 0.4 / 2 * (e[rows].square().sum(1) / model._chance(rows, 4)).sum() / 4).backward()
     step = model.training_step(Batch(users, items, None, seed=seed))
     torch.testing.assert_close(step, value.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.adam_m.double(), 0.1 * e.grad, rtol=1e-3, atol=1e-6)
@@ -58,9 +58,9 @@ def test_a_step_has_the_exact_gradient(neighbors, negative_weight, exponent, til
 @pytest.mark.parametrize("count", [0, 1, 5, 1000])
 @pytest.mark.parametrize("block", [1, 10**9])
 def test_nearest_items(count, block, monkeypatch):
-    monkeypatch.setattr(ultragcn, "BLOCK_ENTRIES", block)
+    monkeypatch.setattr(nearest_items, "BLOCK_ENTRIES", block)
     graph = random_graph(3)
-    near, omega = ultragcn.nearest_items(graph, count)
+    near, omega = nearest_items.nearest_items(graph, count)
     r = graph.to_scipy().toarray().astype(np.float64)
     g = r.T @ r
     total = g.sum(1)
@@ -97,6 +97,34 @@ def test_the_mean_over_draws_is_that_over_all_items(exponent, count):
     assert abs(np.mean(means) - float(values.mean())) <= 5 * error + 1e-6
     assert torch.equal(model._draw(9, 3)[0], model._draw(9, 3)[0])
     assert len(model._draw(9, 0)[0]) == 0
+
+
+@pytest.mark.parametrize(("exponent", "count"), [(0.0, 3), (0.6, 7), (1.0, 40), (3.0, 12)])
+@pytest.mark.parametrize("pairs", [1, 40, None])
+def test_a_row_is_in_a_batch_as_often_as_its_l2_assumes(exponent, count, pairs):
+    graph = random_graph(5)
+    pairs = pairs or graph.num_edges
+    model = create(
+        "ultragcn", graph, dim=4, num_negatives=count, negative_exponent=exponent, neighbors=2
+    )
+    users = torch.repeat_interleave(torch.arange(graph.num_users), graph.user_indptr.diff())
+    held, trials = torch.zeros(graph.num_nodes, dtype=torch.float64), 3000
+    for seed in range(trials):
+        chosen = torch.randperm(graph.num_edges, generator=torch.Generator().manual_seed(seed))[
+            :pairs
+        ]
+        items = graph.user_items[chosen].long()
+        negatives, _ = model._draw(seed, pairs)
+        others = torch.cat([items, model._near[items].flatten(), negatives])
+        rows = torch.cat([users[chosen], others + graph.num_users])
+        held[rows.unique()] += 1
+    known = (
+        graph.degrees > 0
+    )  # an item without users is not drawn for its pairs, but may be as a negative
+    want = model._chance(torch.arange(graph.num_nodes), pairs)
+    error = (want * (1 - want) / trials).sqrt() * 5 + 0.01
+    off = (held / trials - want).abs()[known]
+    assert (off <= error[known]).all(), (off, error[known])
 
 
 def test_at_the_offsets_the_loss_is_least():
