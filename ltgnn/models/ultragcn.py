@@ -8,19 +8,16 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.models.nearest_items import nearest_items, pairs_with
+from ltgnn.models.shared_negatives import shared_negatives_loss
 from ltgnn.ops import adam_
 from ltgnn.ops.csr import Csr
 from ltgnn.ops.elementwise import exp, log, softplus_and_slope, total
 from ltgnn.ops.propagate import propagate
 from ltgnn.ops.row_blocks import row_blocks
-
-# Scores of negatives that are held at once: torch gives so few to one thread, and cuts no sum so short.
-TILE_ROWS, TILE_COLUMNS = 127, 256
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class UltraGCNConfig(ModelConfig):
         w1, w2, w3, w4: weights of a pair's loss: w1 + w2 beta for positives, w3 + w4 beta for negatives.
         l2: gamma, of `gamma / 2 * |e0|^2` over all rows, which each step adds to the sum over its pairs.
         neighbors: nearest items of each positive that attract its user, too.
-        neighbor_weight: weight of that attraction (lambda); the paper's is 5e-4 on Gowalla, and 1 learns faster.
+        neighbor_weight: weight of that attraction (lambda); the paper's is 5e-4 on Gowalla, and this learns faster.
         offset: start from the score that the degrees alone explain, see `item_offsets`. Without it the first dozens
             of epochs learn nothing but how low the score of any pair is.
         start_norm: length of a row at the start, the offset aside; 0: as `init` gives it.
@@ -54,7 +51,7 @@ class UltraGCNConfig(ModelConfig):
     w3: float = 1e-6
     w4: float = 1.0
     neighbors: int = 10
-    neighbor_weight: float = 1.0
+    neighbor_weight: float = 0.25
     offset: bool = True
     start_norm: float = 2.0
 
@@ -164,17 +161,11 @@ class UltraGCN(Recommender):
         loss, slopes = loss + total((weight * costs).double().flatten()), -weight * slopes
         grad_user = torch.bmm(slopes[:, None], around)[:, 0] + slope[:, None] * item
 
-        scale = self._negative_weight / max(1, len(negatives)) / max(1, pairs) * rarity
-        grad_other = torch.zeros_like(other)
-        for part in row_blocks(pairs, TILE_ROWS):
-            for some in row_blocks(len(negatives), TILE_COLUMNS):
-                scores = user[part] @ other[some].T
-                weights = torch.outer(user_beta[part], c.w4 * self._item_beta[negatives[some]])
-                weights = weights.add_(c.w3).mul_(scale[some])
-                loss += (weights * softplus(scores)).double().sum()
-                weights *= scores.sigmoid_()
-                grad_user[part] += weights @ other[some]
-                grad_other[some] += weights.T @ user[part]
+        weight = self._negative_weight / max(1, len(negatives)) / max(1, pairs) * rarity
+        of_negatives, of_users, grad_other = shared_negatives_loss(
+            user, other, user_beta, c.w4 * weight * self._item_beta[negatives], c.w3 * weight
+        )
+        loss, grad_user = loss + of_negatives, grad_user + of_users
 
         # Items get multiples of the users' rows; users and negatives the rows of their gradients.
         own = torch.arange(pairs, device=user.device)

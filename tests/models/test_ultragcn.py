@@ -8,7 +8,7 @@ import torch
 from models.dense import random_graph
 from torch.nn.functional import softplus
 
-from ltgnn.models import Batch, create, nearest_items, ultragcn
+from ltgnn.models import Batch, create, nearest_items, shared_negatives, ultragcn
 
 
 @pytest.mark.parametrize("neighbors", [0, 3, 100])
@@ -16,8 +16,8 @@ from ltgnn.models import Batch, create, nearest_items, ultragcn
 @pytest.mark.parametrize("exponent", [0.0, 0.6])
 @pytest.mark.parametrize("tile", [(1, 7), (3, 20), (127, 256)])
 def test_a_step_has_the_exact_gradient(neighbors, negative_weight, exponent, tile, monkeypatch):
-    monkeypatch.setattr(ultragcn, "TILE_ROWS", tile[0])
-    monkeypatch.setattr(ultragcn, "TILE_COLUMNS", tile[1])
+    monkeypatch.setattr(shared_negatives, "TILE_ROWS", tile[0])
+    monkeypatch.setattr(shared_negatives, "TILE_COLUMNS", tile[1])
     graph = random_graph()
     settings = {"w1": 0.1, "w2": 0.5, "w3": 0.2, "w4": 0.8, "neighbor_weight": 0.3, "l2": 0.4}
     model = create(
