@@ -119,7 +119,8 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "ultragcn", "gowalla-short", "this project's trials on Gowalla, scored on its test split",
         {"dim": 64, "num_negatives": 1536, "negative_exponent": 0.6, "neighbors": 10, "neighbor_weight": 0.25,
-         "offset": True, "start_norm": 2.0, "lr": 6e-3, "l2": 4e-4, "init": "random_projection", "init_random": 0.5},
+         "offset": True, "start_norm": 2.0, "lr": 6e-3, "l2": 4e-4, "init": "random_projection",
+         "init_random": 0.5},
         {"epochs": 32, "batch_size": 2048, "schedule": "cosine"},
     ),
     Preset(
