@@ -19,6 +19,8 @@ from ltgnn.models.layer_weights import (
 from ltgnn.models.memory_need import TableCounts
 from ltgnn.ops import adam_
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
 
 @dataclass(frozen=True)
 class LightGCNConfig(ModelConfig):
@@ -31,6 +33,8 @@ class LightGCNConfig(ModelConfig):
         learn_layer_weights: train the weights, too, from there (GPR-GNN: Chien et al., ICLR 2021).
         layer_weights_lr: Adam's learning rate for them. With a loss of inner products a high one lets the weights
             of the first layers grow in place of the embeddings.
+        layer_dtype: what a training step's layers, and their gradients, are stored in. 'bfloat16' halves what a
+            propagation reads; sums, embeddings, Adam and scores stay float32. Not with learned weights.
     """
 
     layers: int = 3
@@ -38,6 +42,7 @@ class LightGCNConfig(ModelConfig):
     ppr_alpha: float = 0.5
     learn_layer_weights: bool = False
     layer_weights_lr: float = 1e-4
+    layer_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +50,12 @@ class LightGCNConfig(ModelConfig):
         self._require("layer_weights", self.layer_weights in KINDS, " or ".join(map(repr, KINDS)))
         self._require("ppr_alpha", 0 < self.ppr_alpha <= 1, "in (0, 1]")
         self._require("layer_weights_lr", self.layer_weights_lr >= 0, "not negative")
+        self._require("layer_dtype", self.layer_dtype in DTYPES, " or ".join(map(repr, DTYPES)))
+        self._require(
+            "layer_dtype",
+            self.layer_dtype == "float32" or not self.learn_layer_weights,
+            "'float32' where layer weights are learned",
+        )
 
 
 class LightGCN(Recommender):
@@ -82,13 +93,16 @@ class LightGCN(Recommender):
     def table_counts(cls, config: LightGCNConfig) -> TableCounts:
         """See the base class. A step holds the smoothed gradient, its input, and what smoothing needs."""
         smoothing = min(config.layers, 2)
-        training = 2 + smoothing if config.learn_layer_weights else smoothing + 1
+        training: float = 2 + smoothing if config.learn_layer_weights else smoothing + 1
+        if config.layer_dtype != "float32":
+            training = 2.5  # the dense gradient, its smoothed copy in both types
         return TableCounts(kept=3, training=training, inference=smoothing)
 
     @torch.no_grad()
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class."""
-        out = self._smooth(self.e0)
+        dtype = DTYPES[self.config.layer_dtype]
+        out = self._smooth(self.e0, dtype)
         batch = self._with_chosen_negatives(batch, [(1.0, out)])
         rows, positions, l2 = self._targets(batch)
         loss, grad = self._loss_and_grad(out[rows], positions, batch)
@@ -99,7 +113,7 @@ class LightGCN(Recommender):
         l2_dense[rows] = l2
         step, lr = self._next_step(batch)
         if self.weights is None:
-            grad = self._smooth(dense)
+            grad = self._smooth(dense, dtype)
         else:
             grad, of_weights = weighted_layers_grads(
                 self.graph, dense, self.e0.detach(), self._weights()
@@ -114,7 +128,7 @@ class LightGCN(Recommender):
 
     def node_embeddings(self) -> Tensor:
         """The smoothed embeddings."""
-        return self._smooth(self.e0.detach())
+        return self._smooth(self.e0.detach(), torch.float32)
 
     def _start_weights(self) -> list[float]:
         c = self.config
@@ -126,5 +140,6 @@ class LightGCN(Recommender):
             return self._start_weights()
         return [float(weight) for weight in self.weights[0]]
 
-    def _smooth(self, x: Tensor) -> Tensor:
-        return weighted_layers(self.graph, x, self._weights())
+    def _smooth(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """float32, by way of layers of that type."""
+        return weighted_layers(self.graph, x.to(dtype), self._weights()).float()

@@ -113,3 +113,26 @@ def test_weighted_layers_of_any_weights(weights):
 def test_weighted_layers_of_an_empty_graph():
     graph = BipartiteGraph.from_edges([], [], num_users=0, num_items=0)
     assert weighted_layers(graph, torch.zeros(0, 4), [0.25] * 4).shape == (0, 4)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_layers_in_bfloat16_are_those_of_float32_rounded(layers):
+    graph, states = random_graph(), {}
+    batch = Batch(torch.arange(10), torch.arange(10, 20), torch.arange(20, 30), seed=0)
+    for dtype in ("float32", "bfloat16"):
+        model = create("lightgcn", graph, dim=8, layers=layers, loss="bpr", layer_dtype=dtype)
+        scored = model.node_embeddings().clone()
+        loss = model.training_step(batch)
+        assert model.e0.dtype == model.adam_m.dtype == scored.dtype == torch.float32
+        states[dtype] = scored, loss, model.adam_m.clone()
+    exact, rounded = states["float32"], states["bfloat16"]
+    assert torch.equal(exact[0], rounded[0])
+    torch.testing.assert_close(rounded[1], exact[1], rtol=2e-3, atol=0)
+    assert 0 < (rounded[2] - exact[2]).norm() < 2**-7 * exact[2].norm()
+
+
+def test_a_bad_layer_dtype_is_refused():
+    with pytest.raises(ValueError, match="layer_dtype must be 'float32' or 'bfloat16', got 'int8'"):
+        create("lightgcn", random_graph(), dim=8, layer_dtype="int8")
+    with pytest.raises(ValueError, match="layer_dtype must be 'float32' where layer weights are"):
+        create("lightgcn", random_graph(), layer_dtype="bfloat16", learn_layer_weights=True)
