@@ -8,10 +8,6 @@ call, need the graph object until they have run.
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,27 +17,9 @@ from ltgnn import _library as _library
 from ltgnn.ops.csr import Csr, transpose
 from ltgnn.ops.registration import register_autograd, register_fake, require_one_device
 
-MAX_PLANS = 8  # of one graph: for each dtype and direction, and for each set of weights that it was used with
 _NO_PLAN = 0
 
 
-@dataclass(frozen=True)
-class _Matrix:
-    """A matrix with explicit values, and the number of its plan.
-
-    `indptr` is a tensor of its own over the graph's memory: the plan is freed when nobody holds it any more,
-    neither the graph's cache nor a backward pass that is still to come.
-    """
-
-    indptr: Tensor
-    indices: Tensor
-    values: Tensor
-    plan: int
-    sources: tuple[Tensor | None, ...]  # held, so that their addresses stay theirs
-
-
-_cache: dict[int, OrderedDict[Any, _Matrix]] = {}  # by id of the graph object
-_lock = threading.RLock()
 _ops: Any = torch.ops.ltgnn
 
 
@@ -70,10 +48,14 @@ def multiply(csr: Csr, x: Tensor, *, x0: Tensor | None, alpha: float, owner: obj
         raise ValueError(
             "propagate: backend='cusparse' has no gradient of weight; use backend='native'"
         )
-    a = _planned(csr, x.dtype, owner, transposed=False)
+    # Imported here: what keeps state outside of compiled functions takes torch's compiler along, which would be
+    # half of the time that `import ltgnn` takes.
+    from ltgnn.ops.cusparse_plans import planned
+
+    a = planned(csr, x.dtype, owner, transposed=False)
     t = None
     if recorded and x.requires_grad:
-        t = a if _is_symmetric(csr) else _planned(csr, x.dtype, owner, transposed=True)
+        t = a if _is_symmetric(csr) else planned(csr, x.dtype, owner, transposed=True)
     transposed = (None, None, None) if t is None else (t.indptr, t.indices, t.values)
     result: Tensor = _ops.propagate_cusparse(
         a.indptr, a.indices, a.values, x, x0, alpha, *transposed, a.plan,
@@ -90,70 +72,6 @@ def _is_symmetric(csr: Csr) -> bool:
         and csr.t_indices is csr.indices
         and csr.row_scale is csr.col_scale
     )
-
-
-def _version(tensor: Tensor | None) -> tuple[int, int] | None:
-    """What changes when the tensor, or what is in it, is another."""
-    if tensor is None:
-        return None
-    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
-
-
-@torch.compiler.disable  # state outside of the compiled function
-def _planned(csr: Csr, dtype: torch.dtype, owner: object, *, transposed: bool) -> _Matrix:
-    """The matrix with its plan, from the cache of `owner` where it was used before."""
-    sources = (csr.indptr, csr.indices, csr.weight, csr.row_scale, csr.col_scale)
-    key = (dtype, transposed, *map(_version, sources))
-    with _lock:
-        kept = _cache.get(id(owner))
-        if kept is None:
-            try:
-                weakref.finalize(owner, _cache.pop, id(owner), None).atexit = False
-            except TypeError:  # nothing tells when such an object is gone
-                return _make(csr, dtype, sources, transposed)
-            kept = _cache[id(owner)] = OrderedDict()
-        if key not in kept:
-            kept[key] = _make(csr, dtype, sources, transposed)
-        kept.move_to_end(key)
-        while len(kept) > MAX_PLANS:
-            kept.popitem(last=False)
-        return kept[key]
-
-
-def _make(
-    csr: Csr, dtype: torch.dtype, sources: tuple[Tensor | None, ...], transposed: bool
-) -> _Matrix:
-    with torch.no_grad():
-        indptr, indices, num_cols = csr.indptr.data, csr.indices.data, csr.num_cols
-        values = explicit_values(csr).to(dtype)
-        if transposed:
-            t_indptr, t_indices, t_perm = csr.t_indptr, csr.t_indices, csr.t_perm
-            if t_indptr is None or t_indices is None or t_perm is None:
-                t_indptr, t_indices, t_perm = transpose(indptr, indices, num_cols)
-            num_cols = csr.num_rows
-            indptr, indices, values = t_indptr, t_indices, values[t_perm]
-    plan = int(_ops.cusparse_plan(indptr, indices, values, num_cols))
-    own = indptr.data
-    weakref.finalize(own, _ops.cusparse_plan_free, plan).atexit = False
-    # `.data` throughout: a view would hold the sparse tensor that it is a view of, so the graph never went.
-    return _Matrix(own, indices, values, plan, tuple(t if t is None else t.data for t in sources))
-
-
-def explicit_values(csr: Csr) -> Tensor:
-    """[num_edges]: weight, row_scale and col_scale as one value for each edge.
-
-    The scales are gathered by an operator of ours: torch's own would trust the indices.
-    """
-    scale = csr.row_scale if csr.row_scale is not None else csr.col_scale
-    if scale is None:
-        if csr.weight is not None:
-            return csr.weight.data
-        return torch.ones(len(csr.indices), device=csr.indices.device)
-    values: Tensor = _ops.edge_dot(
-        csr.indptr, csr.indices, csr.row_scale, csr.col_scale,
-        scale.new_ones(csr.num_rows, 1), scale.new_ones(csr.num_cols, 1), 1.0,
-    )  # fmt: skip
-    return values if csr.weight is None else values * csr.weight.data
 
 
 @register_fake("propagate_cusparse")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
-from ltgnn.ops import Csr, propagate
+from ltgnn.ops import Csr, cusparse_plans, propagate
 
 module: Any = sys.modules["ltgnn.ops.propagate_cusparse"]  # the function has the module's name
 pytestmark = pytest.mark.emu
@@ -26,7 +26,8 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The path over the emulated operators; afterwards every plan must have gone with its graph."""
     emulation.load()
     plans = _Plans(torch.ops.ltgnn_emu)
-    monkeypatch.setattr(module, "_ops", plans)
+    for part in (module, cusparse_plans):
+        monkeypatch.setattr(part, "_ops", plans)
     yield plans
     gc.collect()
     assert plans.alive == set()
@@ -127,12 +128,12 @@ def test_values_changed_in_place_are_seen() -> None:
 
 def test_a_graph_keeps_few_plans(plans: _Plans) -> None:
     graph = make_graph()
-    for _ in range(3 * module.MAX_PLANS):
+    for _ in range(3 * cusparse_plans.MAX_PLANS):
         weight = torch.rand(2 * graph.num_edges, dtype=F64)
         csr = Csr(graph.indptr, graph.indices, graph.num_nodes, weight)
         module.multiply(csr, table(graph.num_nodes), x0=None, alpha=0.0, owner=graph)
     gc.collect()
-    assert len(plans.alive) == module.MAX_PLANS
+    assert len(plans.alive) == cusparse_plans.MAX_PLANS
 
 
 def test_a_backward_pass_outlives_the_graph(plans: _Plans) -> None:
