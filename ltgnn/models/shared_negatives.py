@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from ltgnn.ops.row_blocks import row_blocks
 
-# Scores that are held at once: torch gives so few to one thread, and cuts no sum so short. So a tile has the same
-# bits for any number of threads, and they share out the rows of tiles.
-TILE_ROWS, TILE_COLUMNS = 127, 256
+# Scores that a thread holds at once, half a MB. Threads share out the rows of tiles, and each works alone on its
+# tiles, so that all is added up in the same order for any number of them.
+TILE_ROWS, TILE_COLUMNS = 256, 512
 
 
 def shared_negatives_loss(
@@ -39,27 +38,40 @@ def shared_negatives_loss(
     """
     grad_user = torch.zeros_like(user)
 
-    def one_row_of_tiles(part: slice) -> tuple[Tensor, Tensor]:
+    def row_of_tiles(part: slice) -> tuple[Tensor, Tensor]:
         loss, grad = (
             torch.zeros((), dtype=torch.float64, device=user.device),
             torch.empty_like(item),
         )
+        rows = part.stop - part.start
+        held = torch.empty(
+            3, rows * TILE_COLUMNS, device=user.device
+        )  # fresh memory for each tile would be slower
         for some in row_blocks(len(item), TILE_COLUMNS):
-            scores = user[part] @ item[some].T
-            weights = torch.outer(of_user[part], of_item[some]).add_(of_all[some])
-            loss += (weights * softplus(scores)).double().sum()
+            shape = rows, some.stop - some.start
+            scores, weights, costs = held[:, : shape[0] * shape[1]].view(3, *shape)
+            torch.mm(user[part], item[some].T, out=scores)
+            torch.outer(of_user[part], of_item[some], out=weights).add_(of_all[some])
+            torch.ops.aten.softplus.out(scores, out=costs)
+            loss += torch.dot(weights.view(-1), costs.view(-1))
             weights *= scores.sigmoid_()
-            grad_user[part] += weights @ item[some]
-            torch.matmul(weights.T, user[part], out=grad[some])
+            grad_user[part].addmm_(weights, item[some])
+            torch.mm(weights.T, user[part], out=grad[some])
         return loss, grad
 
+    parts = list(row_blocks(len(user), TILE_ROWS))
+    if user.device.type == "cpu":
+        workers = max(1, min(torch.get_num_threads(), len(parts)))
+        # A thread's own setting, which leaves that of the caller's alone.
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found = list(pool.map(row_of_tiles, parts))
+    else:
+        found = [row_of_tiles(part) for part in parts]
     loss, grad_item = (
         torch.zeros((), dtype=torch.float64, device=user.device),
         torch.zeros_like(item),
     )
-    threads = torch.get_num_threads() if user.device.type == "cpu" else 1
-    with ThreadPoolExecutor(threads) as pool:
-        for of_row, grad in pool.map(one_row_of_tiles, row_blocks(len(user), TILE_ROWS)):
-            loss += of_row
-            grad_item += grad
+    for of_row, grad in found:
+        loss += of_row
+        grad_item += grad
     return loss, grad_user, grad_item
