@@ -41,30 +41,19 @@ def console_lines() -> list[str]:
     return [line for line in lines if line.startswith("ltgnn ") and " DIR" not in line]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the files that the README shows, named by their first lines."""
-    path = tmp_path_factory.mktemp("readme")
-    for block in blocks("yaml"):
-        name = block.splitlines()[0].removeprefix("# ")
-        (path / name).write_text(block)
-    return path
-
-
-@pytest.mark.xdist_group("readme")
-@pytest.mark.parametrize("line", console_lines())
-def test_commands_run(line, folder, monkeypatch):
+def test_commands_run(tmp_path, monkeypatch):
     """In order, in one folder, since the later ones use what the earlier ones made."""
-    monkeypatch.chdir(folder)
-    arguments = shlex.split(line, comments=True)[1:]
-    if arguments[0] == "train" and "--resume" not in arguments and "--epochs" not in arguments:
-        arguments += ["--epochs", "2"]  # the whole default run is the first block's business
-    if arguments[0] == "ablate":
-        arguments += [
-            "--dry_run",
-            "true",
-        ]  # reads and checks the study; cli/test_ablate.py runs some
-    if arguments[0] == "tune":
-        pytest.importorskip("optuna", reason="optuna is not installed")
-        arguments += ["--trials", "1"]
-    assert main(arguments) == 0
+    pytest.importorskip("optuna", reason="optuna is not installed")
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("yaml"):  # the files that the README shows, named by their first lines
+        Path(block.splitlines()[0].removeprefix("# ")).write_text(block)
+    for line in console_lines():
+        arguments = shlex.split(line, comments=True)[1:]
+        if arguments[0] == "train" and "--resume" not in arguments and "--epochs" not in arguments:
+            arguments += ["--epochs", "2"]  # the whole default run is the first block's business
+        if arguments[0] == "ablate":
+            # Reads and checks the study; cli/test_ablate.py runs some.
+            arguments += ["--dry_run", "true"]
+        if arguments[0] == "tune":
+            arguments += ["--trials", "1"]
+        assert main(arguments) == 0, line
