@@ -39,14 +39,10 @@ def shared_negatives_loss(
     grad_user = torch.zeros_like(user)
 
     def row_of_tiles(part: slice) -> tuple[Tensor, Tensor]:
-        loss, grad = (
-            torch.zeros((), dtype=torch.float64, device=user.device),
-            torch.empty_like(item),
-        )
         rows = part.stop - part.start
-        held = torch.empty(
-            3, rows * TILE_COLUMNS, device=user.device
-        )  # fresh memory for each tile would be slower
+        loss, grad = user.new_zeros((), dtype=torch.float64), torch.empty_like(item)
+        # Once for all tiles: fresh memory for each costs page faults.
+        held = user.new_empty(3, rows * TILE_COLUMNS)
         for some in row_blocks(len(item), TILE_COLUMNS):
             shape = rows, some.stop - some.start
             scores, weights, costs = held[:, : shape[0] * shape[1]].view(3, *shape)

@@ -118,9 +118,7 @@ def test_a_row_is_in_a_batch_as_often_as_its_l2_assumes(exponent, count, pairs):
         others = torch.cat([items, model._near[items].flatten(), negatives])
         rows = torch.cat([users[chosen], others + graph.num_users])
         held[rows.unique()] += 1
-    known = (
-        graph.degrees > 0
-    )  # an item without users is not drawn for its pairs, but may be as a negative
+    known = graph.degrees > 0
     want = model._chance(torch.arange(graph.num_nodes), pairs)
     error = (want * (1 - want) / trials).sqrt() * 5 + 0.01
     off = (held / trials - want).abs()[known]

@@ -21,7 +21,7 @@ COMMAND = [
 ]
 SETTINGS = [
     "--synthetic.num_users", "300", "--synthetic.num_items", "400",
-    "--synthetic.num_interactions", "20000", "--epochs", "40", "--batch_size", "128",
+    "--synthetic.num_interactions", "20000", "--epochs", "80", "--batch_size", "128",
     "--threads", "1", "--ltgnn.dim", "16", "--progress", "false",
 ]  # fmt: skip
 KILLS = 10

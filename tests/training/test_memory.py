@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -156,14 +155,9 @@ def test_the_estimate_is_within_a_fifth(size, options, stores):
     wanted = experiment(stores[size], **options)
     if options.get("model") == "lightgcn":
         wanted["train"]["batch_size"] = 1 << 17  # few steps: each is over the whole graph
-    close_to_one_of(predicted(wanted).peak, lambda: measured(wanted)[0])
-
-
-def close_to_one_of(guess: int, measure: Callable[[], int]) -> None:
-    """Within a fifth of one of three: what malloc keeps of freed blocks is chance, up to 50 MB, and differs."""
-    truths: list[int] = []
-    while len(truths) < 3:
-        truths.append(measure())
+    guess, truths = predicted(wanted).peak, []
+    while len(truths) < 3:  # what malloc keeps of freed blocks is chance, and differs between runs
+        truths.append(measured(wanted)[0])
         if abs(guess - truths[-1]) <= 0.2 * truths[-1]:
             return
     pytest.fail(f"estimated {guess / 1e6} MB, measured {[truth / 1e6 for truth in truths]}")
@@ -173,8 +167,10 @@ def close_to_one_of(guess: int, measure: Callable[[], int]) -> None:
 def test_mapped_tables_leave_memory_to_others(stores, tmp_path):
     wanted = experiment(stores[1_500_000], loss="bpr", dim=256, tables="mmap")
     guess = predicted(wanted)
-    close_to_one_of(guess.peak, lambda: measured(wanted, str(tmp_path))[1])
-    assert guess.mapped > 2 * guess.peak
+    # What malloc keeps of freed blocks differs from run to run, by up to 50 MB: the least is what the run needs.
+    truth = min(measured(wanted, str(tmp_path))[1] for _ in range(3))
+    assert abs(guess.peak - truth) <= 0.2 * truth, (guess.peak / 1e6, truth / 1e6)
+    assert guess.mapped > 2 * truth
 
 
 @pytest.mark.slow
