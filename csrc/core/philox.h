@@ -32,6 +32,12 @@ LTGNN_HD Philox4 philox(uint64_t seed, uint64_t stream, uint64_t counter) {
   return {{c0, c1, c2, c3}};
 }
 
+// Uniform in [0, bound), bound in [1, 2^32], from a uniform word; the multiply-shift method (Lemire, 2019)
+// without the rejection step: no value's probability is off by more than 2^-32.
+LTGNN_HD uint32_t word_below(uint32_t word, uint64_t bound) {
+  return static_cast<uint32_t>((word * bound) >> 32);
+}
+
 // The draws of one stream (here: of one row), four to a Philox call.
 class PhiloxStream {
  public:
@@ -45,11 +51,7 @@ class PhiloxStream {
     return block_.v[used_++];
   }
 
-  // Uniform in [0, bound), bound in [1, 2^32]; the multiply-shift method (Lemire, 2019) without the
-  // rejection step: no value's probability is off by more than 2^-32.
-  LTGNN_HD uint32_t below(uint64_t bound) {
-    return static_cast<uint32_t>((static_cast<uint64_t>(next()) * bound) >> 32);
-  }
+  LTGNN_HD uint32_t below(uint64_t bound) { return word_below(next(), bound); }
 
  private:
   uint64_t seed_, stream_, counter_ = 0;

@@ -4,7 +4,6 @@
 #include "core/dispatch.h"
 #include "core/lanes.h"
 #include "cpu/drawn_targets.h"
-#include "kernels/negative_sample.h"
 #include "kernels/sample_aggregate.h"
 
 namespace ltgnn {
@@ -66,18 +65,6 @@ inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& 
           for (int j = 0; j < target.count; ++j) out[j] = target(j);
           for (int j = target.count; j < p.fanout; ++j) out[j] = -1;
         });
-  });
-}
-
-inline int64_t negative_sample(const NegativeSampleParams& p, const Parallel& parallel) {
-  return dispatch_index(p.csr.index_type, [&](auto index) {
-    using Index = typename decltype(index)::type;
-    return for_each_target(p.num_draws, 100, parallel, [&](int64_t draw) {
-      const int64_t user = p.users[draw];
-      if (user < 0 || user >= p.csr.num_rows || !valid_row(p.csr, user)) return false;
-      p.out[draw] = draw_negative<Index>(p, draw);
-      return true;
-    });
   });
 }
 

@@ -13,6 +13,7 @@
 #include "cpu/kernels.h"
 #include "cpu/ltgnn_bpr_step.h"
 #include "cpu/ltgnn_step.h"
+#include "cpu/negative_sample.h"
 #include "cpu/pair_scores.h"
 #include "cpu/propagate.h"
 #include "cpu/push.h"

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreadsPerBlock)
     const int64_t user = p.users[draw];
     const bool good =
         static_cast<uint64_t>(user) < static_cast<uint64_t>(p.csr.num_rows) && valid_row(p.csr, user);
-    p.out[draw] = good ? draw_negative<Index>(p, draw) : -1;
+    p.out[draw] = good ? pick_negative<Index>(p, user, negative_word(p.seed, draw)) : -1;
     if (!good) report_row(faults, p.csr, IdName::kUsers, draw, user);
   }
 }

@@ -23,17 +23,22 @@ struct NegativeSampleParams {
   int64_t first_item = 0;  // at most INT32_MAX
 };
 
+// The user's negative that a random word picks.
 template <class Index>
-LTGNN_HD int64_t draw_negative(const NegativeSampleParams& p, int64_t draw) {
-  const int64_t user = p.users[draw];
+LTGNN_HD int64_t pick_negative(const NegativeSampleParams& p, int64_t user, uint32_t word) {
   const int64_t begin = p.csr.indptr[user];
   const int64_t degree = p.csr.indptr[user + 1] - begin;
   const int64_t missing = p.csr.num_cols - degree;
   if (missing <= 0) return -1;
-  PhiloxStream random(p.seed, static_cast<uint64_t>(draw));
   const auto* items = static_cast<const Index*>(p.csr.indices) + begin;
-  const int64_t item = nth_missing(items, degree, random.below(static_cast<uint64_t>(missing)), p.first_item);
+  const int64_t item =
+      nth_missing(items, degree, word_below(word, static_cast<uint64_t>(missing)), p.first_item);
   return item < p.csr.num_cols ? item : p.csr.num_cols - 1;  // only where a list is malformed
+}
+
+// The random word of a draw: the first of its stream.
+LTGNN_HD uint32_t negative_word(uint64_t seed, int64_t draw) {
+  return philox(seed, static_cast<uint64_t>(draw), 0).v[0];
 }
 
 }  // namespace ltgnn

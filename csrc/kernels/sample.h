@@ -83,18 +83,18 @@ LTGNN_HD WeightedPick weighted_pick(const int32_t* starts, int64_t degree, uint3
 LTGNN_HD float importance_weight(uint32_t span) { return 2147483648.0f / static_cast<float>(span); }
 
 // The k-th smallest item (from 0) that a sorted list of distinct items lacks: the answer is k plus the
-// number of listed items before it, found by bisection. The list holds item numbers plus `first`.
+// number of listed items before it, found by bisection. The list holds item numbers plus `first`. A step is a
+// choice and no branch, which no processor could foretell; how many there are depends on the length alone.
 template <class Index>
 LTGNN_HD int64_t nth_missing(const Index* items, int64_t length, int64_t k, int64_t first = 0) {
-  int64_t low = 0, high = length;
-  while (low < high) {
-    const int64_t middle = low + (high - low) / 2;
-    if (static_cast<int64_t>(items[middle]) - middle <= k + first)
-      low = middle + 1;
-    else
-      high = middle;
+  const int64_t limit = k + first;
+  int64_t before = 0;
+  while (length > 0) {
+    const int64_t half = (length + 1) / 2, middle = before + half - 1;
+    before += static_cast<int64_t>(items[middle]) - middle <= limit ? half : 0;
+    length -= half;
   }
-  return k + low;
+  return k + before;
 }
 
 }  // namespace ltgnn

@@ -34,6 +34,46 @@ void test_sample_row() {
   for (const int count : counts) CHECK(std::abs(count - 6000) < 330);  // five standard deviations
 }
 
+// A kernel draws as sample_row does and gives -1 past it, whatever the row's length, the fanout and its
+// neighbours in a task: rows that are taken whole, that mark what they have in a word or in a table, or that
+// compare.
+void test_neighbors_of_any_degree(const CpuKernels& kernels, Random& random) {
+  constexpr int64_t kLongest = 1500, kCount = 333;
+  for (const int longest : {12, 64, 65, static_cast<int>(kLongest)}) {
+    std::vector<int64_t> indptr{0}, rows;
+    std::vector<int32_t> indices;
+    std::vector<int16_t> row_fanout;
+    for (int64_t row = 0; row < kCount; ++row) {
+      const int64_t degree = below(random, longest + 1), shift = below(random, kLongest);
+      for (int64_t e = 0; e < degree; ++e) indices.push_back(static_cast<int32_t>((shift + e) % kLongest));
+      indptr.push_back(static_cast<int64_t>(indices.size()));
+      rows.push_back(below(random, kCount));
+    }
+    const CsrView csr{indptr.data(), indices.data(), DType::kInt32, kCount, kLongest, indptr.back()};
+    for (const int fanout : {0, 1, 4, 5, 8, 15, 16, 33, kMaxFanout}) {
+      row_fanout.clear();
+      for (int64_t row = 0; row < kCount; ++row)
+        row_fanout.push_back(static_cast<int16_t>(below(random, fanout + 1)));
+      for (const bool alike : {true, false}) {
+        const int16_t* own = alike ? nullptr : row_fanout.data();
+        std::vector<int64_t> out(static_cast<size_t>(kCount * fanout), -2);
+        const SampleNeighborsParams p{csr, rows.data(), kCount, fanout, ~uint64_t{5}, out.data(), own};
+        CHECK(kernels.sample_neighbors(p, parallel(2)) == -1);
+        uint32_t picks[kMaxFanout];
+        for (int64_t t = 0; t < kCount; ++t) {
+          const int64_t row = rows[static_cast<size_t>(t)], begin = indptr[static_cast<size_t>(row)];
+          const int count = sample_row(indptr[static_cast<size_t>(row) + 1] - begin, own ? own[row] : fanout,
+                                       p.seed, row, picks);
+          for (int k = 0; k < fanout; ++k) {
+            const int64_t expected = k < count ? indices[static_cast<size_t>(begin + picks[k])] : -1;
+            CHECK(out[static_cast<size_t>(t * fanout + k)] == expected);
+          }
+        }
+      }
+    }
+  }
+}
+
 // Every edge is drawn as often as its part of the interval says, whatever the parts.
 void test_weighted_pick() {
   const std::vector<int32_t> starts{-7,      1 << 20,  1 << 29, (1 << 29) + 1,
@@ -106,6 +146,8 @@ void test_neighbors_and_negatives(const CpuKernels& kernels, DType index, Random
     CHECK(same_bits(out, first_out) && same_bits(negatives, first_negatives));
   }
   uint32_t picks[kMaxFanout];
+  NegativeSampleParams wide = negative;
+  wide.csr = graph.view(DType::kInt64);
   for (size_t t = 0; t < rows.size(); ++t) {
     const auto row = static_cast<size_t>(rows[t]);
     const int64_t begin = graph.indptr[row], degree = graph.indptr[row + 1] - begin;
@@ -116,6 +158,7 @@ void test_neighbors_and_negatives(const CpuKernels& kernels, DType index, Random
     }
     const auto* items = graph.wide.data() + begin;
     const int64_t item = negatives[t];
+    CHECK(item == pick_negative<int64_t>(wide, rows[t], negative_word(78, static_cast<int64_t>(t))));
     CHECK(degree == 60 ? item == -1
                        : item >= 0 && item < 60 && !std::binary_search(items, items + degree, item));
   }
@@ -189,6 +232,7 @@ int main() {
   test_weighted_pick();
   test_nth_missing(random);
   for (const ltgnn::CpuKernels* kernels : kernel_tables()) {
+    test_neighbors_of_any_degree(*kernels, random);
     for (const ltgnn::DType index : {ltgnn::DType::kInt32, ltgnn::DType::kInt64}) {
       test_neighbors_and_negatives(*kernels, index, random);
       test_aggregate<float>(*kernels, index, random);

@@ -1,0 +1,39 @@
+// negative_sample on the CPU: a block of draws has its random words made together; then each is a bisection
+// without branches, so that those of several draws are under way at once. See kernels/negative_sample.h.
+#pragma once
+
+#include "core/dispatch.h"
+#include "core/parallel.h"
+#include "cpu/first_fault.h"
+#include "cpu/philox_lanes.h"
+#include "kernels/negative_sample.h"
+
+namespace ltgnn {
+namespace LTGNN_ISA {
+
+constexpr int64_t kDrawsPerTask = 256;
+
+inline int64_t negative_sample(const NegativeSampleParams& p, const Parallel& parallel) {
+  FirstFault fault(p.num_draws);
+  dispatch_index(p.csr.index_type, [&](auto index) {
+    using Index = typename decltype(index)::type;
+    const int64_t num_tasks = (p.num_draws + kDrawsPerTask - 1) / kDrawsPerTask;
+    for_each_task(worth_threads(parallel, p.num_draws * 100), num_tasks, [&](int64_t task, int) {
+      const int64_t begin = task * kDrawsPerTask;
+      const int64_t count = p.num_draws - begin < kDrawsPerTask ? p.num_draws - begin : kDrawsPerTask;
+      uint32_t words[kDrawsPerTask];
+      first_words(p.seed, static_cast<uint64_t>(begin), static_cast<int>(count), words);
+      for (int64_t k = 0; k < count; ++k) {
+        const int64_t user = p.users[begin + k];
+        if (user < 0 || user >= p.csr.num_rows || !valid_row(p.csr, user))
+          fault.report(begin + k);
+        else
+          p.out[begin + k] = pick_negative<Index>(p, user, words[k]);
+      }
+    });
+  });
+  return fault.first();
+}
+
+}  // namespace LTGNN_ISA
+}  // namespace ltgnn
