@@ -35,55 +35,95 @@ struct Target {
     if (degree > fanout && fanout > 0) drawn = draws.add(row, degree, fanout);
   }
   Target() = default;
+
+  // Draws the places in the row, which `draws` then has, and asks for what they hold. weight(k, span): of
+  // pick k, where rows draw by importance.
+  template <class Index, class Params, class Weight>
+  void draw(const Params& p, TaskDraws& draws, const Weight& weight) const {
+    if (!good) return;
+    const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[row];
+    if (drawn < 0) {
+      __builtin_prefetch(indices);
+      return;
+    }
+    if (p.edge_starts != nullptr) {
+      const int32_t* starts = p.edge_starts + p.csr.indptr[row];
+      for (int k = 0; k < count; ++k) {
+        uint32_t& word = draws(drawn, k);
+        const WeightedPick pick = weighted_pick(starts, degree, stratified_draw(word, k, count));
+        word = pick.position;
+        weight(k, pick.span);
+      }
+    } else {
+      draws.pick(drawn);
+    }
+    for (int k = 0; k < count; ++k) __builtin_prefetch(indices + draws(drawn, k));
+  }
+
+  // Looks up the columns, column(k, number). False where one is out of range.
+  template <class Index, class Column>
+  bool look_up(const CsrView& csr, const TaskDraws& draws, const Column& column) const {
+    const auto* indices = static_cast<const Index*>(csr.indices) + csr.indptr[row];
+    bool bad = false;
+    for (int k = 0; k < count; ++k) {
+      const Index found = indices[drawn < 0 ? static_cast<uint32_t>(k) : draws(drawn, k)];
+      bad |= static_cast<uint64_t>(static_cast<int64_t>(found)) >= static_cast<uint64_t>(csr.num_cols);
+      column(k, found);
+    }
+    return !bad;
+  }
 };
+
+// The targets of one task, whose random words are made.
+struct TaskTargets {
+  int64_t begin, end;
+  TaskDraws draws;
+  Target targets[kTargetsPerTask];
+
+  template <class Params>
+  TaskTargets(const Params& p, int64_t task) : begin(task * kTargetsPerTask) {
+    end = begin + kTargetsPerTask < p.num_targets ? begin + kTargetsPerTask : p.num_targets;
+    for (int64_t k = begin; k < end; ++k) prefetch_row(p.csr.indptr, p.rows[k], sizeof(int64_t));
+    for (int64_t k = begin; k < end; ++k) targets[k - begin] = Target(p, p.rows[k], draws);
+    draws.draw(p.seed, p.edge_starts == nullptr);
+  }
+
+  const Target& operator[](int64_t k) const { return targets[k - begin]; }
+};
+
+// Calls body(task) for every task of targets; returns the lowest target that it reported to the fault, or -1.
+// `operations`: see for_each_target.
+template <class Params, class Body>
+int64_t for_each_task_of_targets(const Params& p, int64_t operations, const Parallel& parallel,
+                                 const Body& body) {
+  FirstFault fault(p.num_targets);
+  const int64_t num_tasks = (p.num_targets + kTargetsPerTask - 1) / kTargetsPerTask;
+  for_each_task(worth_threads(parallel, p.num_targets * operations), num_tasks, [&](int64_t number, int) {
+    TaskTargets task(p, number);
+    body(task, fault);
+  });
+  return fault.first();
+}
 
 // What one target row drew.
 template <class Index>
 struct DrawnTarget : Target {
-  bool weighted = false;           // drawn by importance: pick k counts weights[k] times
-  const Index* indices = nullptr;  // of the row
+  bool weighted = false;  // drawn by importance: pick k counts weights[k] times
   float weights[kMaxFanout];
   Index columns[kMaxFanout];
 
   LTGNN_HD int64_t operator()(int k) const { return static_cast<int64_t>(columns[k]); }
 
-  // Draws the places in the row, and asks for what they hold.
   template <class Params>
   void draw(const Params& p, const Target& target, TaskDraws& draws) {
     static_cast<Target&>(*this) = target;
-    if (!good) return;
-    indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[row];
     weighted = p.edge_starts != nullptr && drawn >= 0;
-    if (drawn < 0) {
-      __builtin_prefetch(indices);
-      return;
-    }
-    if (weighted)
-      draw_weighted(p.edge_starts + p.csr.indptr[row], draws);
-    else
-      draws.pick(drawn);
-    for (int k = 0; k < count; ++k) __builtin_prefetch(indices + draws(drawn, k));
+    target.draw<Index>(p, draws, [&](int k, uint32_t span) { weights[k] = importance_weight(span); });
   }
 
-  void draw_weighted(const int32_t* starts, TaskDraws& draws) {
-    for (int k = 0; k < count; ++k) {
-      uint32_t& word = draws(drawn, k);
-      const WeightedPick pick = weighted_pick(starts, degree, stratified_draw(word, k, count));
-      word = pick.position;
-      weights[k] = importance_weight(pick.span);
-    }
-  }
-
-  // Looks up the columns. Not good where one is out of range.
-  void look_up(int64_t num_cols, const TaskDraws& draws) {
-    if (!good) return;
-    bool bad = false;
-    for (int k = 0; k < count; ++k) {
-      const Index column = indices[drawn < 0 ? static_cast<uint32_t>(k) : draws(drawn, k)];
-      bad |= static_cast<uint64_t>(static_cast<int64_t>(column)) >= static_cast<uint64_t>(num_cols);
-      columns[k] = column;
-    }
-    good = !bad;
+  // Not good where a column is out of range.
+  void look_up(const CsrView& csr, const TaskDraws& draws) {
+    if (good) good = Target::look_up<Index>(csr, draws, [&](int k, Index column) { columns[k] = column; });
   }
 };
 
@@ -93,30 +133,21 @@ struct DrawnTarget : Target {
 template <class Index, class Params, class Prefetch, class Body>
 int64_t for_each_drawn_target(const Params& p, int64_t operations, const Parallel& parallel,
                               const Prefetch& prefetch, const Body& body) {
-  FirstFault fault(p.num_targets);
-  const int64_t num_tasks = (p.num_targets + kTargetsPerTask - 1) / kTargetsPerTask;
-  for_each_task(worth_threads(parallel, p.num_targets * operations), num_tasks, [&](int64_t task, int) {
-    const int64_t begin = task * kTargetsPerTask;
-    const int64_t end = begin + kTargetsPerTask < p.num_targets ? begin + kTargetsPerTask : p.num_targets;
-    TaskDraws draws;
-    Target targets[kTargetsPerTask];
-    for (int64_t k = begin; k < end; ++k) prefetch_row(p.csr.indptr, p.rows[k], sizeof(int64_t));
-    for (int64_t k = begin; k < end; ++k) targets[k - begin] = Target(p, p.rows[k], draws);
-    draws.draw(p.seed, p.edge_starts == nullptr);
+  return for_each_task_of_targets(p, operations, parallel, [&](TaskTargets& task, FirstFault& fault) {
     DrawnTarget<Index> ring[4];
     const auto draw = [&](int64_t k) {
-      if (k < end) ring[k % 4].draw(p, targets[k - begin], draws);
+      if (k < task.end) ring[k % 4].draw(p, task[k], task.draws);
     };
     const auto look_up = [&](int64_t k) {
-      if (k >= end) return;
+      if (k >= task.end) return;
       DrawnTarget<Index>& target = ring[k % 4];
-      target.look_up(p.csr.num_cols, draws);
+      target.look_up(p.csr, task.draws);
       if (target.good) prefetch(target);
     };
-    draw(begin);
-    draw(begin + 1);
-    look_up(begin);
-    for (int64_t k = begin; k < end; ++k) {
+    draw(task.begin);
+    draw(task.begin + 1);
+    look_up(task.begin);
+    for (int64_t k = task.begin; k < task.end; ++k) {
       draw(k + 2);
       look_up(k + 1);
       const DrawnTarget<Index>& target = ring[k % 4];
@@ -126,7 +157,6 @@ int64_t for_each_drawn_target(const Params& p, int64_t operations, const Paralle
         fault.report(k);
     }
   });
-  return fault.first();
 }
 
 }  // namespace LTGNN_ISA

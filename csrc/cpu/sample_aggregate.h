@@ -55,18 +55,5 @@ inline int64_t sample_aggregate(const SampleAggregateParams& p, const Parallel& 
   });
 }
 
-inline int64_t sample_neighbors(const SampleNeighborsParams& p, const Parallel& parallel) {
-  return dispatch_index(p.csr.index_type, [&](auto index) {
-    using Target = DrawnTarget<typename decltype(index)::type>;
-    return for_each_drawn_target<typename decltype(index)::type>(
-        p, 10 * p.fanout, parallel, [](const Target&) {},
-        [&](int64_t k, const Target& target) {
-          int64_t* out = p.out + k * p.fanout;
-          for (int j = 0; j < target.count; ++j) out[j] = target(j);
-          for (int j = target.count; j < p.fanout; ++j) out[j] = -1;
-        });
-  });
-}
-
 }  // namespace LTGNN_ISA
 }  // namespace ltgnn

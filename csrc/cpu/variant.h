@@ -18,6 +18,7 @@
 #include "cpu/propagate.h"
 #include "cpu/push.h"
 #include "cpu/sample_aggregate.h"
+#include "cpu/sample_neighbors.h"
 #include "cpu/topk.h"
 
 namespace ltgnn {
