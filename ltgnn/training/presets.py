@@ -107,8 +107,8 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "ngcf", "gowalla-dns", "this project's trials on Gowalla, scored on its test split",
         {"dim": 64, "layers": 2, "message_dropout": 0.0, "start": "identity", "loss": "bpr", "negatives": "dns",
-         "candidates": 16, "lr": 4e-3, "l2": 1e-5, "init": "random_projection"},
-        {"epochs": 8, "batch_size": 4096},
+         "candidates": 16, "lr": 1e-2, "l2": 1e-5, "init": "random_projection"},
+        {"epochs": 20, "batch_size": 16384, "schedule": "cosine"},
     ),
     Preset(
         "ultragcn", "gowalla", "Mao et al., CIKM 2021, arXiv 2110.15114; the configuration in their code",
