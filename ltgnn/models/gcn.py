@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ltgnn.models.base import ModelConfig
 from ltgnn.models.dense_layer import dense_layer
-from ltgnn.models.graph_encoder import GraphEncoder, dropped
+from ltgnn.models.graph_encoder import GraphEncoder, GraphEncoderConfig, dropped
 from ltgnn.ops import mix_seed, propagate
 
 
 @dataclass(frozen=True)
-class GCNConfig(ModelConfig):
+class GCNConfig(GraphEncoderConfig):
     """GCN's settings.
 
     Attributes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,17 +16,37 @@ from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.ops import adam_, mix_seed
 
 
+@dataclass(frozen=True)
+class GraphEncoderConfig(ModelConfig):
+    """What they share of settings.
+
+    Attributes:
+        init: as in all models, but FastRP's features here.
+        start: of the dense layers: 'xavier' (uniform), or 'identity': the first outputs are sums over
+            neighbourhoods, and not mixtures of columns by chance.
+    """
+
+    init: Literal["xavier", "normal", "svd", "random_projection"] = "random_projection"
+    start: Literal["xavier", "identity"] = "identity"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("start", self.start in ("xavier", "identity"), "'xavier' or 'identity'")
+
+
 class GraphEncoder(Recommender):
     """A full-graph encoder: a step encodes every node, and costs what that costs.
 
     Subclasses say which weights they have and how they encode. Weights are 2-D buffers `weight_NAME`, with Adam's
-    moments beside them; a bias is a weight with one row.
+    moments beside them; a bias is a weight `NAME_bias` with one row.
     """
+
+    config: GraphEncoderConfig
 
     def __init__(
         self,
         graph: BipartiteGraph,
-        config: ModelConfig,
+        config: GraphEncoderConfig,
         *,
         seed: int = 0,
         storage: TableStorage | None = None,
@@ -35,7 +57,8 @@ class GraphEncoder(Recommender):
         for name, (rows, columns) in self._weight_shapes().items():
             bound = math.sqrt(6.0 / (rows + columns)) if rows > 1 else 0.0
             weight = torch.empty(rows, columns).uniform_(-bound, bound, generator=generator)
-            self._start_weight(name, weight)
+            if config.start == "identity":
+                weight.copy_(self._identity(name, weight))
             self.register_buffer(f"weight_{name}", weight.to(graph.device))
             for moment in ("m", "v"):
                 self.register_buffer(
@@ -46,8 +69,9 @@ class GraphEncoder(Recommender):
     def _weight_shapes(self) -> dict[str, tuple[int, int]]:
         """Name and [rows, columns] of each weight."""
 
-    def _start_weight(self, name: str, weight: Tensor) -> None:
-        """Change a weight's first values, in place; they are Xavier's, and a bias's are zero."""
+    def _identity(self, name: str, weight: Tensor) -> Tensor:
+        """A weight's first values where layers start as the identity; it holds Xavier's, or a bias's zeros."""
+        return weight if name.endswith("_bias") else torch.eye(len(weight))
 
     @abstractmethod
     def _encode(

@@ -12,12 +12,12 @@ from torch.nn.functional import normalize
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, TableCounts
 from ltgnn.models.dense_layer import dense_layer
-from ltgnn.models.graph_encoder import GraphEncoder
+from ltgnn.models.graph_encoder import GraphEncoder, GraphEncoderConfig
 from ltgnn.ops import Csr, adam_, labor_sample, mix_seed, propagate, sample_neighbors
 
 
 @dataclass(frozen=True)
-class GraphSAGEConfig(ModelConfig):
+class GraphSAGEConfig(GraphEncoderConfig):
     """GraphSAGE's settings.
 
     Attributes:

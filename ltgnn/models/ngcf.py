@@ -11,36 +11,32 @@ from torch.nn.functional import leaky_relu, normalize
 
 from ltgnn.models.base import ModelConfig
 from ltgnn.models.dense_layer import dense_layer
-from ltgnn.models.graph_encoder import GraphEncoder, dropped
+from ltgnn.models.graph_encoder import GraphEncoder, GraphEncoderConfig, dropped
 from ltgnn.ops import mix_seed, propagate
 
 
 @dataclass(frozen=True)
-class NGCFConfig(ModelConfig):
+class NGCFConfig(GraphEncoderConfig):
     """NGCF's settings.
 
     Attributes:
         layers: propagation layers, each dim wide.
         message_dropout: share of each layer's elements that a training step leaves out.
         negative_slope: of the LeakyReLU.
-        start: of the dense layers: 'xavier' (uniform), or 'identity': W1 the identity and W2 zero, so that the
-            first outputs are sums over neighbourhoods, and not mixtures of columns by chance.
+        start: as in the base class; 'identity' is W1 the identity and W2 zero.
     """
 
     loss: Literal["softmax", "bpr", "bce", "ccl"] = "bpr"
     lr: float = 4e-3
-    init: Literal["xavier", "normal", "svd", "random_projection"] = "random_projection"
     layers: int = 3
     message_dropout: float = 0.1
     negative_slope: float = 0.2
-    start: Literal["xavier", "identity"] = "identity"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("layers", self.layers >= 0, "not negative")
         self._require("message_dropout", 0 <= self.message_dropout < 1, "in [0, 1)")
         self._require("negative_slope", self.negative_slope >= 0, "not negative")
-        self._require("start", self.start in ("xavier", "identity"), "'xavier' or 'identity'")
 
 
 class NGCF(GraphEncoder):
@@ -64,9 +60,12 @@ class NGCF(GraphEncoder):
                 shapes[f"{part}{layer}_bias"] = (1, dim)
         return shapes
 
-    def _start_weight(self, name: str, weight: Tensor) -> None:
-        if self.config.start == "identity" and not name.endswith("_bias"):
-            weight.copy_(torch.eye(len(weight)) if name.startswith("sum") else torch.zeros(()))
+    def _identity(self, name: str, weight: Tensor) -> Tensor:
+        return (
+            torch.zeros_like(weight)
+            if name.startswith("product")
+            else super()._identity(name, weight)
+        )
 
     def _encode(
         self, e0: Tensor, weights: dict[str, Tensor], seed: int | None, rows: Tensor | None = None

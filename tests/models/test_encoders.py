@@ -115,13 +115,32 @@ def test_some_rows_are_those_of_all(name, settings, dense):
 
 
 @pytest.mark.parametrize("dim", [1, 8])
-def test_the_identity_start_of_ngcf_is_propagation(dim):
+@pytest.mark.parametrize("name", ["ngcf", "gcn", "graphsage"])
+def test_the_identity_start_is_propagation(name, dim):
     graph = random_graph()
-    model = create("ngcf", graph, dim=dim, layers=1, start="identity", negative_slope=1.0)
-    a, e = dense_adjacency(graph, False).float(), model.e0
-    torch.testing.assert_close(
-        model.node_embeddings(), torch.cat([e, normalize(a @ e + e, dim=1)], 1)
+    model = create(
+        name, graph, dim=dim, layers=1, **{"ngcf": {"negative_slope": 1.0}}.get(name, {})
     )
+    assert model.config.start == "identity"
+    a, e = dense_adjacency(graph, name == "gcn").float(), model.e0
+    if name == "graphsage":
+        mean = (a != 0).float() @ e / graph.degrees.clamp(min=1)[:, None]
+        expected = normalize(e + mean, dim=1)
+    else:
+        expected = torch.cat([e, normalize(a @ e + e, dim=1)], 1) if name == "ngcf" else a @ e
+    torch.testing.assert_close(model.node_embeddings(), expected)
+
+
+@pytest.mark.parametrize("name", ["ngcf", "gcn", "graphsage"])
+def test_xavier_starts_otherwise_and_other_starts_are_refused(name):
+    model = create(name, random_graph(), dim=8, start="xavier")
+    weights = model._weights()
+    dense = [weight for weight_name, weight in weights.items() if not weight_name.endswith("_bias")]
+    assert dense and all(
+        0.1 < weight.std() < 1 and weight.diagonal().std() > 0.1 for weight in dense
+    )
+    with pytest.raises(ValueError, match="start"):
+        create(name, random_graph(), dim=8, start="ones")
 
 
 @pytest.mark.parametrize("name", ["ngcf", "gcn", "graphsage", "ultragcn"])
