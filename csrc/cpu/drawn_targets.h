@@ -65,11 +65,14 @@ struct Target {
   bool look_up(const CsrView& csr, const TaskDraws& draws, const Column& column) const {
     const auto* indices = static_cast<const Index*>(csr.indices) + csr.indptr[row];
     bool bad = false;
-    for (int k = 0; k < count; ++k) {
-      const Index found = indices[drawn < 0 ? static_cast<uint32_t>(k) : draws(drawn, k)];
+    const auto take = [&](int k, Index found) {
       bad |= static_cast<uint64_t>(static_cast<int64_t>(found)) >= static_cast<uint64_t>(csr.num_cols);
       column(k, found);
-    }
+    };
+    if (drawn < 0)
+      for (int k = 0; k < count; ++k) take(k, indices[k]);
+    else
+      for (int k = 0; k < count; ++k) take(k, indices[draws(drawn, k)]);
     return !bad;
   }
 };
