@@ -61,11 +61,9 @@ class NGCF(GraphEncoder):
         return shapes
 
     def _identity(self, name: str, weight: Tensor) -> Tensor:
-        return (
-            torch.zeros_like(weight)
-            if name.startswith("product")
-            else super()._identity(name, weight)
-        )
+        if name.startswith("product"):
+            return torch.zeros_like(weight)
+        return super()._identity(name, weight)
 
     def _encode(
         self, e0: Tensor, weights: dict[str, Tensor], seed: int | None, rows: Tensor | None = None

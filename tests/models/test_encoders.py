@@ -118,9 +118,8 @@ def test_some_rows_are_those_of_all(name, settings, dense):
 @pytest.mark.parametrize("name", ["ngcf", "gcn", "graphsage"])
 def test_the_identity_start_is_propagation(name, dim):
     graph = random_graph()
-    model = create(
-        name, graph, dim=dim, layers=1, **{"ngcf": {"negative_slope": 1.0}}.get(name, {})
-    )
+    settings = {"negative_slope": 1.0} if name == "ngcf" else {}
+    model = create(name, graph, dim=dim, layers=1, **settings)
     assert model.config.start == "identity"
     a, e = dense_adjacency(graph, name == "gcn").float(), model.e0
     if name == "graphsage":
