@@ -15,7 +15,7 @@ from ltgnn.models.batch import Batch
 from ltgnn.models.batch_loss import batch_loss_and_grad
 from ltgnn.models.initialisation import initialise, warm_start_bytes
 from ltgnn.models.item_lengths import with_length_exponent
-from ltgnn.models.memory_need import MemoryNeed, TableCounts
+from ltgnn.models.memory_need import MemoryNeed, RunSizes, TableCounts, pair_bytes
 from ltgnn.models.model_config import ModelConfig, config_from_dict
 from ltgnn.models.negatives import (
     WeightedTables,
@@ -131,15 +131,22 @@ class Recommender(nn.Module, ABC):
         return max(1, (64 << 20) // (4 * max(1, self.graph.num_items)))
 
     @classmethod
-    def memory_need(cls, config: Any, num_users: int, num_items: int, num_edges: int) -> MemoryNeed:
-        """Bytes for a graph of these sizes, for an estimate of memory."""
-        table, counts = 4 * (num_users + num_items) * config.dim, cls.table_counts(config)
+    def memory_need(cls, config: Any, sizes: RunSizes) -> MemoryNeed:
+        """Bytes for a run of these sizes, for an estimate of memory."""
+        table, counts = 4 * sizes.num_nodes * config.dim, cls.table_counts(config)
         kept, training, inference = (
             round(part * table) for part in (counts.kept, counts.training, counts.inference)
         )
+        training += cls.step_bytes(config, sizes)
         # At the start there are no other tables yet.
-        start = table + warm_start_bytes(config, num_users, num_items, num_edges)
+        start = table + warm_start_bytes(config, sizes)
         return MemoryNeed(kept, max(training, start - kept), inference)
+
+    @classmethod
+    def step_bytes(cls, config: Any, sizes: RunSizes) -> int:
+        """Bytes of a step's own for a batch, beside `table_counts`: of pairs, and of their rows three copies."""
+        rows: int = 3 * 4 * sizes.distinct_rows(1 + config.negatives_per_pair) * config.dim
+        return rows + pair_bytes(config, sizes.batch)
 
     @classmethod
     def table_counts(cls, config: Any) -> TableCounts:

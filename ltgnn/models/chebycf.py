@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import ModelConfig
-from ltgnn.models.memory_need import MemoryNeed
+from ltgnn.models.memory_need import MemoryNeed, RunSizes
 from ltgnn.models.spectral import Series, plateau_response, shortest_series
 from ltgnn.models.training_free import TrainingFree, block_width
 from ltgnn.ops import propagate
@@ -97,20 +97,19 @@ class ChebyCF(TrainingFree):
         return self
 
     @classmethod
-    def memory_need(
-        cls, config: ChebyCFConfig, num_users: int, num_items: int, num_edges: int
-    ) -> MemoryNeed:
+    def memory_need(cls, config: ChebyCFConfig, sizes: RunSizes) -> MemoryNeed:
         """See the base class: V; fitting, the basis, its image on both sides and a factorisation; a block.
 
         Item numbers lie beside either.
         """
+        num_users, num_items = sizes.num_users, sizes.num_items
         rank = min(config.dim, num_users, num_items)
         width = min(rank + OVERSAMPLING, num_users, num_items) if rank else 0
         block = block_width(num_users, num_items)
         return MemoryNeed(
             kept=4 * num_items * rank,
-            training=4 * width * (num_users + 3 * num_items) + 4 * num_edges + FACTORISING,
-            inference=4 * block * (num_users + 5 * num_items) + 4 * num_edges,
+            training=4 * width * (num_users + 3 * num_items) + 4 * sizes.num_edges + FACTORISING,
+            inference=4 * block * (num_users + 5 * num_items) + 4 * sizes.num_edges,
         )
 
     @property

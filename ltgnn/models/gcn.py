@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ltgnn.models.base import ModelConfig
+from ltgnn.models.base import ModelConfig, TableCounts
 from ltgnn.models.dense_layer import dense_layer
 from ltgnn.models.graph_encoder import GraphEncoder, GraphEncoderConfig, dropped
 from ltgnn.ops import mix_seed, propagate
@@ -41,6 +41,16 @@ class GCN(GraphEncoder):
     name: ClassVar[str] = "gcn"
     config_type: ClassVar[type[ModelConfig]] = GCNConfig
     config: GCNConfig
+
+    @classmethod
+    def kept_by_autograd(cls, config: GCNConfig) -> tuple[int, int]:
+        """See the base class: message, ReLU, dropout; and the output, which no ReLU follows."""
+        return 2 + (config.dropout > 0), 1
+
+    @classmethod
+    def table_counts(cls, config: GCNConfig) -> TableCounts:
+        """See the base class."""
+        return TableCounts(kept=3, inference=2)
 
     def _weight_shapes(self) -> dict[str, tuple[int, int]]:
         return {f"layer{k}": (self.config.dim, self.config.dim) for k in range(self.config.layers)}

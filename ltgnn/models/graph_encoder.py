@@ -6,14 +6,17 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
+from ltgnn.models.memory_need import RunSizes, pair_bytes
 from ltgnn.ops import adam_, mix_seed
+
+DENSE_PRODUCTS = 32 << 20  # bytes: autograd, the library for dense products, and its buffers
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,21 @@ class GraphEncoder(Recommender):
                 self.register_buffer(
                     f"weight_{name}_{moment}", torch.zeros_like(weight).to(graph.device)
                 )
+
+    @classmethod
+    def step_bytes(cls, config: Any, sizes: RunSizes) -> int:
+        """See the base class: what autograd keeps of each layer, of the last one for a batch's rows alone."""
+        rows = sizes.distinct_rows(1 + config.negatives_per_pair)
+        last = sizes.num_nodes if config.scores_candidates else rows
+        of_layer, of_output = cls.kept_by_autograd(config)
+        first = 2 + max(0, config.layers - 1) * of_layer
+        kept: int = 4 * config.dim * (first * sizes.num_nodes + (of_layer + of_output) * last)
+        return DENSE_PRODUCTS + kept + pair_bytes(config, sizes.batch)
+
+    @classmethod
+    @abstractmethod
+    def kept_by_autograd(cls, config: Any) -> tuple[int, int]:
+        """What a layer leaves for its gradient and an output for the loss, in tables of that many nodes."""
 
     @abstractmethod
     def _weight_shapes(self) -> dict[str, tuple[int, int]]:

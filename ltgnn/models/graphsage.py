@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, TableCounts
 from ltgnn.models.dense_layer import dense_layer
-from ltgnn.models.graph_encoder import GraphEncoder, GraphEncoderConfig
+from ltgnn.models.graph_encoder import DENSE_PRODUCTS, GraphEncoder, GraphEncoderConfig
+from ltgnn.models.memory_need import RunSizes, distinct, pair_bytes
 from ltgnn.ops import Csr, adam_, labor_sample, mix_seed, propagate, sample_neighbors
 
 
@@ -72,7 +73,30 @@ class GraphSAGE(GraphEncoder):
     @classmethod
     def table_counts(cls, config: GraphSAGEConfig) -> TableCounts:
         """See the base class."""
-        return TableCounts(kept=3 + config.scores_candidates)
+        return TableCounts(kept=3 + config.scores_candidates, inference=4)
+
+    @classmethod
+    def kept_by_autograd(cls, config: GraphSAGEConfig) -> tuple[int, int]:
+        """See the base class: own row, mean, ReLU; output, its rows, gradient."""
+        return 3, 3
+
+    @classmethod
+    def step_bytes(cls, config: GraphSAGEConfig, sizes: RunSizes) -> int:
+        """See the base class: what autograd keeps of each level of the tree, draws, and the leaves' rows."""
+        row, fanout = 4 * config.dim, config.fanout
+        of_layer, of_output = cls.kept_by_autograd(config)
+        users = distinct(sizes.batch, sizes.num_users)
+        items = distinct((1 + config.negatives_per_pair) * sizes.batch, sizes.num_items)
+        need = of_output * (users + items) * row
+        for _ in range(config.layers):
+            need += (users + items) * (of_layer * row + 3 * 8 * fanout)
+            users, items = (
+                distinct(users + fanout * items, sizes.num_users),
+                distinct(items + fanout * users, sizes.num_items),
+            )
+        leaves = (users + items) * row  # of which their gradient is a sum of two
+        need = max(need + leaves, 4 * leaves)
+        return DENSE_PRODUCTS + need + pair_bytes(config, sizes.batch)
 
     def start_epoch(self, epoch: int) -> None:
         """See the base class."""

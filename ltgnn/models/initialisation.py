@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph, TableStorage
+from ltgnn.models.memory_need import RunSizes
 from ltgnn.models.model_config import WARM_STARTS, ModelConfig
 from ltgnn.ops import low_rank_approximation, mix_seed, random_projection
 from ltgnn.ops.elementwise import total
@@ -73,16 +74,15 @@ def warm_start(
     return torch.cat([low_rank.left[:, :rank], low_rank.right[:, :rank]]) * values[:rank].sqrt()
 
 
-def warm_start_bytes(config: ModelConfig, num_users: int, num_items: int, num_edges: int) -> int:
+def warm_start_bytes(config: ModelConfig, sizes: RunSizes) -> int:
     """The most that a warm start takes beside the embeddings; 0 for other starts."""
-    nodes = num_users + num_items
     if config.init == "random_projection":
-        return 3 * 4 * nodes * config.dim
+        return 3 * 4 * sizes.num_nodes * config.dim
     if config.init != "svd":
         return 0
-    width = min(config.dim + OVERSAMPLING, num_users, num_items)
-    most = max(width * (num_users + 3 * num_items), 3 * nodes * config.dim)
-    return 4 * most + 4 * num_edges + FACTORISING
+    width = min(config.dim + OVERSAMPLING, sizes.num_users, sizes.num_items)
+    most = max(width * (sizes.num_users + 3 * sizes.num_items), 3 * sizes.num_nodes * config.dim)
+    return 4 * most + 4 * sizes.num_edges + FACTORISING
 
 
 def _mix(part: Tensor, found: Tensor, known: Tensor, share: float) -> None:

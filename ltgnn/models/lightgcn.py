@@ -16,7 +16,7 @@ from ltgnn.models.layer_weights import (
     weighted_layers,
     weighted_layers_grads,
 )
-from ltgnn.models.memory_need import TableCounts
+from ltgnn.models.memory_need import RunSizes, TableCounts, pair_bytes
 from ltgnn.ops import adam_
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -91,12 +91,19 @@ class LightGCN(Recommender):
 
     @classmethod
     def table_counts(cls, config: LightGCNConfig) -> TableCounts:
-        """See the base class. A step holds the smoothed gradient, its input, and what smoothing needs."""
+        """See the base class; what a step takes is all in `step_bytes`."""
+        return TableCounts(kept=3, inference=min(config.layers, 2))
+
+    @classmethod
+    def step_bytes(cls, config: LightGCNConfig, sizes: RunSizes) -> int:
+        """See the base class: the outputs beside a batch's rows, or later the gradient while it is smoothed."""
+        table = 4 * sizes.num_nodes * config.dim
         smoothing = min(config.layers, 2)
-        training: float = 2 + smoothing if config.learn_layer_weights else smoothing + 1
+        tables: float = 2 + smoothing if config.learn_layer_weights else smoothing + 1
         if config.layer_dtype != "float32":
-            training = 2.5  # the dense gradient, its smoothed copy in both types
-        return TableCounts(kept=3, training=training, inference=smoothing)
+            tables = 2.5  # the dense gradient, its smoothed copy in both types
+        rows = 4 * sizes.distinct_rows(1 + config.negatives_per_pair) * config.dim
+        return max(table + 2 * rows + pair_bytes(config, sizes.batch), round(tables * table) + rows)
 
     @torch.no_grad()
     def training_step(self, batch: Batch) -> Tensor:

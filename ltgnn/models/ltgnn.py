@@ -13,7 +13,7 @@ from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models import ltgnn_memory
 from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.models.ltgnn_config import LTGNNConfig
-from ltgnn.models.memory_need import MemoryNeed, TableCounts
+from ltgnn.models.memory_need import MemoryNeed, RunSizes, TableCounts
 from ltgnn.models.neighbor_sampling import NeighborSampling
 from ltgnn.models.output_adjustment import output_adjustment
 from ltgnn.models.pair_exclusion import exclude_pairs
@@ -84,12 +84,10 @@ class LTGNN(Recommender):
         return ltgnn_memory.table_counts(config)
 
     @classmethod
-    def memory_need(
-        cls, config: LTGNNConfig, num_users: int, num_items: int, num_edges: int
-    ) -> MemoryNeed:
+    def memory_need(cls, config: LTGNNConfig, sizes: RunSizes) -> MemoryNeed:
         """See the base class."""
-        need = super().memory_need(config, num_users, num_items, num_edges)
-        extra = NeighborSampling.extra_bytes(config, num_users + num_items, num_edges)
+        need = super().memory_need(config, sizes)
+        extra = NeighborSampling.extra_bytes(config, sizes.num_nodes, sizes.num_edges)
         return replace(need, training=need.training + extra, inference=need.inference + extra)
 
     @torch.no_grad()

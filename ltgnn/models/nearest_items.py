@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
 
-BLOCK_ENTRIES = 1 << 26  # of the item-item product that are held at once
+BLOCK_ENTRIES = 1 << 20  # of the item-item product that are held at once
 
 
 def nearest_items(graph: BipartiteGraph, count: int) -> tuple[Tensor, Tensor]:
@@ -49,6 +49,11 @@ def nearest_items(graph: BipartiteGraph, count: int) -> tuple[Tensor, Tensor]:
             omega[start + row, : len(best)] = values[best] * np.sqrt(total + 1.0) / max(total, 1.0)
         start = end
     return torch.from_numpy(near), torch.from_numpy(omega)
+
+
+def search_bytes(num_edges: int) -> int:
+    """What `nearest_items` takes at most: the graph both ways, and a block of the product."""
+    return 24 * num_edges + 24 * BLOCK_ENTRIES
 
 
 def pairs_with(near: Tensor, degrees: Tensor) -> Tensor:

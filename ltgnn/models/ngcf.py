@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
-from ltgnn.models.base import ModelConfig
+from ltgnn.models.base import ModelConfig, TableCounts
 from ltgnn.models.dense_layer import dense_layer
 from ltgnn.models.graph_encoder import GraphEncoder, GraphEncoderConfig, dropped
 from ltgnn.ops import mix_seed, propagate
@@ -50,6 +50,16 @@ class NGCF(GraphEncoder):
     name: ClassVar[str] = "ngcf"
     config_type: ClassVar[type[ModelConfig]] = NGCFConfig
     config: NGCFConfig
+
+    @classmethod
+    def kept_by_autograd(cls, config: NGCFConfig) -> tuple[int, int]:
+        """See the base class: message, sum, product, layer, dropout; parts, output, gradient, of all layers."""
+        return 4 + (config.message_dropout > 0), 4 * (config.layers + 1)
+
+    @classmethod
+    def table_counts(cls, config: NGCFConfig) -> TableCounts:
+        """See the base class; at inference all layers and their concatenation, and what the last one holds."""
+        return TableCounts(kept=3, inference=2 * (config.layers + 1) + 4)
 
     def _weight_shapes(self) -> dict[str, tuple[int, int]]:
         dim = self.config.dim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models.base import Batch, ModelConfig, Recommender
-from ltgnn.models.nearest_items import nearest_items, pairs_with
-from ltgnn.models.shared_negatives import shared_negatives_loss
+from ltgnn.models.memory_need import MemoryNeed, RunSizes
+from ltgnn.models.nearest_items import nearest_items, pairs_with, search_bytes
+from ltgnn.models.shared_negatives import TILE_ROWS, shared_negatives_loss
 from ltgnn.ops import adam_
 from ltgnn.ops.csr import Csr
 from ltgnn.ops.elementwise import exp, log, softplus_and_slope, total
@@ -109,6 +110,24 @@ class UltraGCN(Recommender):
         self._pairs_with = torch.cat([users, pairs_with(near, items.cpu()).to(users)]).double()
         self._drawn = chance_of_draw(self._drawn_up_to, self.config.num_negatives)
         self._start()
+
+    @classmethod
+    def step_bytes(cls, config: UltraGCNConfig, sizes: RunSizes) -> int:
+        """See the base class: rows near a batch's items, its own and their gradients, which tiles or sums join."""
+        row, batch, drawn = 4 * config.dim, sizes.batch, config.num_negatives
+        near = batch * config.neighbors
+        tiles = -(-batch // TILE_ROWS) * drawn
+        sums = 2 * (batch + drawn + sizes.distinct_rows(1 + config.neighbors + drawn / batch))
+        own = near + 3 * (batch + drawn) + max(tiles, sums)
+        return row * own + 40 * (near + 2 * batch + drawn)
+
+    @classmethod
+    def memory_need(cls, config: UltraGCNConfig, sizes: RunSizes) -> MemoryNeed:
+        """See the base class: at the start the search for near items, later what it found."""
+        need = super().memory_need(config, sizes)
+        found = sizes.num_items * (12 * config.neighbors + 40) + 12 * sizes.num_users
+        training = max(need.training, search_bytes(sizes.num_edges) - need.kept)
+        return replace(need, training=training + found, inference=need.inference + found)
 
     def _apply(self, fn: object, recurse: bool = True) -> UltraGCN:
         super()._apply(fn, recurse)

@@ -8,6 +8,7 @@ from models.contract import checkerboard, same_bits, share_right, state_of, trai
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch, create
+from ltgnn.models.memory_need import RunSizes
 from ltgnn.models.neighbor_sampling import NEIGHBOR_SAMPLING, _frequency
 from ltgnn.ops import ltgnn_forward_, propagate
 
@@ -137,10 +138,10 @@ def test_nonsense_that_training_left_is_no_error_of_sampling(graph):
 def test_the_estimate_of_memory_knows_its_buffers(graph, kind):
     model = create("ltgnn", graph, dim=8, neighbor_sampling=kind)
     held = sum(buffer.nbytes for buffer in model.sampling.buffers())
-    sizes = (graph.num_users, graph.num_items, graph.num_edges)
+    sizes = RunSizes(graph.num_users, graph.num_items, graph.num_edges, batch=64)
     plain = create("ltgnn", graph, dim=8).config
     extra = (
-        model.memory_need(model.config, *sizes).training - model.memory_need(plain, *sizes).training
+        model.memory_need(model.config, sizes).training - model.memory_need(plain, sizes).training
     )
     assert held <= extra
     assert (held > 0) == (extra > 0) == (kind != "uniform")
