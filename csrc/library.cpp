@@ -113,6 +113,9 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   m.def(
       "in_batch_softmax_loss(Tensor x, Tensor users, Tensor items, float tau, float exponent, bool "
       "allow_bf16, Tensor? skip=None) -> (Tensor, Tensor)");
+  // scores [R, C] become w * sigmoid(scores), w = of_row [R] * of_column [C] + of_all [C]
+  //   -> sums of w * softplus(scores) over each row [R] float64
+  m.def("weighted_softplus_(Tensor(a!) scores, Tensor of_row, Tensor of_column, Tensor of_all) -> Tensor");
   // Inner products of queries [Q, D] and the items [N, D] that ids [Q, L] int64 names, in float64, rounded
   // once; -inf for what is no item -> [Q, L]
   m.def("pair_scores(Tensor queries, Tensor items, Tensor ids) -> Tensor");

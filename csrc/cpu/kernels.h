@@ -18,6 +18,7 @@
 #include "kernels/push.h"
 #include "kernels/sample_aggregate.h"
 #include "kernels/topk.h"
+#include "kernels/weighted_softplus.h"
 
 namespace ltgnn {
 
@@ -42,6 +43,7 @@ struct CpuKernels {
   int64_t (*push)(const PushParams&, const Parallel&);
   int64_t (*bpr_loss)(const LossParams&, const Parallel&);
   int64_t (*in_batch_softmax_loss)(const LossParams&, const Parallel&);
+  int64_t (*weighted_softplus)(const WeightedSoftplusParams&, const Parallel&);
   int64_t (*pair_scores)(const PairScoresParams&, const Parallel&);
   int64_t (*topk)(const TopkParams&, const Parallel&);
 };

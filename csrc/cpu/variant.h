@@ -20,6 +20,7 @@
 #include "cpu/sample_aggregate.h"
 #include "cpu/sample_neighbors.h"
 #include "cpu/topk.h"
+#include "cpu/weighted_softplus.h"
 
 namespace ltgnn {
 namespace LTGNN_ISA {
@@ -42,6 +43,7 @@ inline CpuKernels make_table(const char* name) {
   table.push = push;
   table.bpr_loss = bpr_loss;
   table.in_batch_softmax_loss = in_batch_softmax_loss;
+  table.weighted_softplus = weighted_softplus;
   table.pair_scores = pair_scores;
   table.topk = topk;
   return table;

@@ -24,6 +24,7 @@
 #include "kernels/push.h"
 #include "kernels/sample_aggregate.h"
 #include "kernels/topk.h"
+#include "kernels/weighted_softplus.h"
 
 namespace ltgnn::cuda {
 
@@ -60,6 +61,7 @@ void push_residual(const PushResidualParams& params, const Launch& at);
 // captured into a CUDA graph.
 void push(const PushParams& params, const Launch& at);
 void in_batch_softmax_loss(const LossParams& params, const Launch& at);
+void weighted_softplus(const WeightedSoftplusParams& params, const Launch& at);
 void pair_scores(const PairScoresParams& params, const Launch& at);
 void topk(const TopkParams& params, const Launch& at);
 void ltgnn_bpr_step(const LtgnnBprStepParams& params, const Launch& at);

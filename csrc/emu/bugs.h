@@ -55,7 +55,8 @@
   X(topk_merge_order) \
   X(topk_plain_count) \
   X(topk_sort_barrier) \
-  X(topk_split_end)
+  X(topk_split_end) \
+  X(weighted_softplus_lanes)
 // clang-format on
 
 namespace ltgnn::emu {

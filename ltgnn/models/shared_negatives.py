@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from ltgnn.ops import weighted_softplus_
+from ltgnn.ops.elementwise import total
 from ltgnn.ops.row_blocks import row_blocks
 
 # Scores that a thread holds at once, half a MB. Threads share out the rows of tiles, and each works alone on its
@@ -40,20 +42,17 @@ def shared_negatives_loss(
 
     def row_of_tiles(part: slice) -> tuple[Tensor, Tensor]:
         rows = part.stop - part.start
-        loss, grad = user.new_zeros((), dtype=torch.float64), torch.empty_like(item)
+        losses, grad = user.new_zeros(rows, dtype=torch.float64), torch.empty_like(item)
         # Once for all tiles: fresh memory for each costs page faults.
-        held = user.new_empty(3, rows * TILE_COLUMNS)
+        held = user.new_empty(rows * TILE_COLUMNS)
         for some in row_blocks(len(item), TILE_COLUMNS):
             shape = rows, some.stop - some.start
-            scores, weights, costs = held[:, : shape[0] * shape[1]].view(3, *shape)
+            scores = held[: shape[0] * shape[1]].view(shape)
             torch.mm(user[part], item[some].T, out=scores)
-            torch.outer(of_user[part], of_item[some], out=weights).add_(of_all[some])
-            torch.ops.aten.softplus.out(scores, out=costs)
-            loss += torch.dot(weights.view(-1), costs.view(-1))
-            weights *= scores.sigmoid_()
-            grad_user[part].addmm_(weights, item[some])
-            torch.mm(weights.T, user[part], out=grad[some])
-        return loss, grad
+            losses += weighted_softplus_(scores, of_user[part], of_item[some], of_all[some])
+            grad_user[part].addmm_(scores, item[some])
+            torch.mm(scores.T, user[part], out=grad[some])
+        return total(losses), grad
 
     parts = list(row_blocks(len(user), TILE_ROWS))
     if user.device.type == "cpu":

@@ -31,6 +31,7 @@ from ltgnn.ops.sampled_losses import SAMPLED_LOSSES, sampled_loss_and_grad
 from ltgnn.ops.seeds import mix_seed
 from ltgnn.ops.topk import topk
 from ltgnn.ops.topk_scores import topk_scores_
+from ltgnn.ops.weighted_softplus import weighted_softplus_
 
 __all__ = [
     "MAX_FANOUT",
@@ -75,6 +76,7 @@ __all__ = [
     "sparse_projection",
     "topk",
     "topk_scores_",
+    "weighted_softplus_",
     "y_to_z",
     "z_to_y",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, normalize
+from torch.nn.functional import logsigmoid, normalize, softplus
 
 from ltgnn.ops.reference import row_of, take
 
@@ -34,6 +34,14 @@ def in_batch_softmax_loss(
     # A user with nothing to be compared with has no denominator.
     log_sums = log_sums.masked_fill(left_out.all(1), 0.0)
     return (exponent * log_sums - scores.diagonal()).sum() / max(len(users), 1)
+
+
+def weighted_softplus_(scores: Tensor, of_row: Tensor, of_column: Tensor, of_all: Tensor) -> Tensor:
+    """[num_rows] float64: sums of `w softplus(s)`, w = of_row of_column + of_all; `w sigmoid(s)` in place of s."""
+    weight = torch.outer(of_row, of_column) + of_all
+    loss = (weight.double() * softplus(scores.double(), threshold=40.0)).sum(1)
+    scores.copy_(weight * scores.sigmoid())
+    return loss
 
 
 def accidental_hits(

@@ -204,6 +204,20 @@ int64_t accidental_hits(const CpuKernels& kernels, Random& random) {
   return count(kernels.accidental_hits, p);
 }
 
+int64_t weighted_softplus(const CpuKernels& kernels, Random& random) {
+  auto scores = values(kBatch * kItems, random);
+  const auto of_row = values(kBatch, random), of_column = values(kItems, random);
+  std::vector<double> sums(kBatch);
+  WeightedSoftplusParams p;
+  p.scores = scores.data();
+  p.of_row = of_row.data();
+  p.of_column = p.of_all = of_column.data();
+  p.num_rows = kBatch;
+  p.num_columns = kItems;
+  p.loss = sums.data();
+  return count(kernels.weighted_softplus, p);
+}
+
 struct Kernel {
   const char* name;
   int64_t (*run)(const CpuKernels&, Random&);
@@ -222,6 +236,7 @@ constexpr Kernel kKernels[] = {
     {"topk", topk},
     {"negative_sample", negative_sample},
     {"accidental_hits", accidental_hits},
+    {"weighted_softplus", weighted_softplus},
 };
 
 }  // namespace

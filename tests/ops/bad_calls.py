@@ -133,6 +133,12 @@ BAD: dict[str, list[Bad]] = {
         (to("skip", lambda t: t[:, :-1].contiguous()), ValueError, "skip must have 5 elements in axis 1"),
         (to("skip", strided), ValueError, "skip must be contiguous"),
     ],
+    "weighted_softplus_": [
+        *bad_vector("of_row", "60"), *bad_vector("of_column", "8"), *bad_vector("of_all", "8"),
+        (to("scores", lambda t: t[0]), ValueError, r"scores must be 2-D \[num_rows, num_columns\], got 1-D \[8\]"),
+        (to("scores", lambda t: t.half()), ValueError, "scores must be float32 or float64, got float16"),
+        (to("scores", strided), ValueError, "scores must be contiguous"),
+    ],
     "pair_scores": [
         *EMBEDDINGS, *bad_table("ids", "60 ")[:2],
         (to("ids", lambda t: t.int()), ValueError, "ids must be int64, got int32"),

@@ -174,6 +174,10 @@ _OPERATORS = (
         "in_batch_softmax_loss", inputs.softmax_inputs,
         _with_gradient(reference_losses.in_batch_softmax_loss), differentiable=("x",),
     ),
+    OpCase(
+        "weighted_softplus_", inputs.weighted_softplus_inputs, reference_losses.weighted_softplus_,
+        graphs=_EVERY, mutates=("scores",),
+    ),
     OpCase("pair_scores", inputs.pair_scores_inputs, reference_rank.pair_scores, graphs=_EVERY),
     OpCase("topk", inputs.topk_inputs, reference_rank.topk, graphs=_EVERY),
 )  # fmt: skip

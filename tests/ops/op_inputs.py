@@ -248,3 +248,12 @@ def pair_scores_inputs(setting: Setting) -> Arguments:
     rows, items = min(make.graph.num_rows, 80), make.graph.num_cols
     ids = torch.randint(-1, items + 1, (rows, 9), generator=make.random)
     return {"queries": make.table(rows), "items": make.table(items), "ids": ids}
+
+
+def weighted_softplus_inputs(setting: Setting) -> Arguments:
+    make = Maker(setting)
+    rows = make.graph.num_rows
+    return {
+        "scores": 3 * make.table(rows), "of_row": make.vector(rows), "of_column": make.vector(setting.dim),
+        "of_all": make.vector(setting.dim),
+    }  # fmt: skip
