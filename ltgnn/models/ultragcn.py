@@ -167,8 +167,12 @@ class UltraGCN(Recommender):
         c, offset, pairs = self.config, self.graph.num_users, len(batch.users)
         negatives, rarity = self._draw(batch.seed, pairs)
         near = self._near[batch.items]
-        user, item = self.e0[batch.users], self.e0[batch.items + offset]
-        around, other = self.e0[near + offset], self.e0[negatives + offset]
+        nodes = torch.cat(
+            [batch.items + offset, near.flatten() + offset, batch.users, negatives + offset]
+        )
+        parts = [pairs, near.numel(), pairs, len(negatives)]
+        item, around, user, other = self.e0.index_select(0, nodes).split(parts)
+        around = around.view(*near.shape, c.dim)
         user_beta = self._user_beta[batch.users]
 
         weight = (c.w1 + c.w2 * user_beta * self._item_beta[batch.items]) / max(1, pairs)
@@ -189,7 +193,7 @@ class UltraGCN(Recommender):
         # Items get multiples of the users' rows; users and negatives the rows of their gradients.
         own = torch.arange(pairs, device=user.device)
         rows, grad = sum_by_row(
-            torch.cat([batch.items + offset, near.flatten() + offset, batch.users, negatives + offset]),
+            nodes,
             torch.cat([own, own.repeat_interleave(near.shape[1]),
                        torch.arange(pairs, 2 * pairs + len(negatives), device=user.device)]),
             torch.cat([slope, slopes.flatten(), slope.new_ones(pairs + len(negatives))]),
