@@ -79,4 +79,6 @@ def pair_bytes(config: Any, batch: int) -> int:
         each += 4 * (8 + 5) * config.dim + 400
         if config.log_q or config.adaptive_tau:  # composed of torch's operators
             each += 4 * 10 * config.dim
+        if config.remove_accidental_hits:
+            each += batch // 8
     return each * batch

@@ -107,7 +107,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "ngcf", "gowalla-dns", "this project's trials on Gowalla, scored on its test split",
         {"dim": 64, "layers": 2, "message_dropout": 0.0, "start": "identity", "loss": "bpr", "negatives": "dns",
-         "candidates": 16, "lr": 1e-2, "l2": 1e-5, "init": "random_projection"},
+         "candidates": 16, "lr": 1e-2, "l2": 2e-2, "init": "random_projection"},
         {"epochs": 20, "batch_size": 16384, "schedule": "cosine"},
     ),
     Preset(
