@@ -45,8 +45,8 @@ template <class T>
 class WeightedSoftplusRow {
   using Lanes = typename LanesOf<T>::type;
   static constexpr int kLanes = sizeof(Lanes) / sizeof(T);
-  // Registers whose sum is held in T: conversions to double would be a third of the work, and sums of so few
-  // terms lose no more than the terms.
+  // Registers whose sum is held in T, which saves most conversions to double; sums of so few terms lose no
+  // more than the terms.
   static constexpr int64_t kRun = 16;
 
  public:

@@ -81,8 +81,8 @@ def estimate(
         eval_users: how many users are scored; 0: all.
 
     Returns:
-        The estimate, within a fifth of the truth, for every model. What the C library keeps of freed blocks is not
-        in it: with glibc and two threads up to 100 MB, whatever the size of the run.
+        The estimate, within a fifth of the truth. What the C library keeps of freed blocks is not in it: with glibc
+        and two threads 100 MB have been seen.
     """
     edges, nodes = data.sizes["train"], data.num_users + data.num_items
     index = 4 if nodes < 2**31 else 8
