@@ -10,16 +10,18 @@ STABLE_TORCH_LIBRARY(LTGNN_LIBRARY, m) {
   //   indptr [R+1] int64, indices [E] int32|int64, weight [E]?, row_scale [R]?, col_scale [C]?, x [C, D], x0
   //   [R, D]? t_indptr [C+1], t_indices [E], t_perm [E]: the transposed structure (transposed edge k is edge
   //   t_perm[k]); read by the backward only -> [R, D]
+  //   rows [R] int64?, a permutation: row k of indptr is row rows[k] of everything else; t_rows [C]: the same
+  //   of t_indptr. Not with weight.
   m.def(
       "propagate(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, Tensor "
       "x, "
-      "Tensor? x0, float alpha, bool self_loops, Tensor? t_indptr, Tensor? t_indices, Tensor? t_perm) -> "
-      "Tensor");
+      "Tensor? x0, float alpha, bool self_loops, Tensor? t_indptr, Tensor? t_indices, Tensor? t_perm, "
+      "Tensor? rows=None, Tensor? t_rows=None) -> Tensor");
   // The same into out [R, D]; no autograd.
   m.def(
       "propagate_out(Tensor indptr, Tensor indices, Tensor? weight, Tensor? row_scale, Tensor? col_scale, "
       "Tensor x, "
-      "Tensor? x0, float alpha, bool self_loops, Tensor(a!) out) -> ()");
+      "Tensor? x0, float alpha, bool self_loops, Tensor(a!) out, Tensor? rows=None) -> ()");
   // (1 - alpha) A x + alpha x0 by cuSPARSE, CUDA only; weight [E], dtype of x; t_*: the transposed matrix,
   // read by the backward only; plan and t_plan: numbers of plans for the two, or 0: checked and not prepared
   // -> [R, D]

@@ -19,15 +19,18 @@ int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) 
   constexpr int64_t kBytes = sizeof(T);
   const EdgeSource<T, Acc, Index> source(params);
   const auto whole = [&](int64_t row) {
-    bool good = true;
-    // The rows of x0 come in order, but too far apart in time for the hardware to see that.
-    prefetch_row(params.x0, row + kRowsAhead, params.x0_stride * kBytes, params.dim * kBytes);
+    const int64_t target = target_row(params, row);
+    bool good = valid_target(params, target);
+    // Rows of x0 come too far apart in time for the hardware to see a sequence.
+    if (params.x0 && row + kRowsAhead < params.csr.num_rows)
+      prefetch_row(params.x0, target_row(params, row + kRowsAhead), params.x0_stride * kBytes,
+                   params.dim * kBytes);
     for_each_tile<Acc>(params.dim, [&]<class TileType>(int64_t column) {
       TileType tile;
       tile.zero();
       const int64_t begin = params.csr.indptr[row], end = params.csr.indptr[row + 1];
       good = good && walk_edges<kScaled>(source, begin, end, column, tile) == end;
-      if (good) finish_row<TileType, T, Acc>(params, row, column, tile);
+      if (good) finish_row<TileType, T, Acc>(params, target, column, tile);
     });
     return good;
   };

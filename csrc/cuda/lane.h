@@ -76,18 +76,18 @@ struct LaneTile {
 // index.
 constexpr int64_t kSound = -1, kBadRow = -2;
 
-// A whole row. Where something is wrong it comes out as NaN.
+// A whole row of csr, which is `target` of out. Where something is wrong it comes out as NaN.
 template <class T, class Index, int V>
-LTGNN_HD int64_t propagate_lane(const PropagateParams& p, int64_t row, int lane, int lanes) {
+LTGNN_HD int64_t propagate_lane(const PropagateParams& p, int64_t row, int64_t target, int lane, int lanes) {
   using Tile = LaneTile<T, V>;
   using Acc = typename Tile::Acc;
   int64_t met = valid_row(p.csr, row) ? kSound : kBadRow;
   for (int64_t column = int64_t{lane} * V; column < p.dim; column += int64_t{lanes} * V) {
-    if (met == kSound) met = propagate_row<Tile, T, Acc, Index>(p, row, column);
+    if (met == kSound) met = propagate_row<Tile, T, Acc, Index>(p, row, target, column);
     if (met == kSound) continue;
     Tile tile;
     tile.spoil();
-    tile.store(static_cast<T*>(p.out) + row * p.out_stride + column);
+    tile.store(static_cast<T*>(p.out) + target * p.out_stride + column);
   }
   return met;
 }

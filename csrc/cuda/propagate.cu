@@ -11,10 +11,10 @@
 // graph.
 //
 // Bytes per edge: dim * sizeof(x) gathered + one index (4 or 8) + 4 each for weight and col_scale if given.
-// Per row: dim * sizeof(x) written (and read, with x0) + 8 for its pointer. Per chunk: 16, and of a hub dim
-// sums written and read. Floor: at dim 64, float32, int32 indices: 260 bytes an edge; on an H100, which
-// copies at 3.0 TB/s, 11.5 G edges/s; in float16 132 bytes, 22 G edges/s. Tables that fit its 50 MB of
-// second-level cache go faster.
+// Per row: dim * sizeof(x) written (and read, with x0) + 8 for its pointer, 8 more with `rows`. Per chunk:
+// 16, and of a hub dim sums written and read. Floor: at dim 64, float32, int32 indices: 260 bytes an edge; on
+// an H100, which copies at 3.0 TB/s, 11.5 G edges/s; in float16 132 bytes, 22 G edges/s. Tables that fit its
+// 50 MB of second-level cache go faster.
 //
 // Known limits: x rows that are not 16-byte aligned, or dims that are no multiple of 16 bytes, take loads of
 // one element. A row just below hub_degree() edges is still walked by one group. Rows are not sorted by
@@ -71,8 +71,13 @@ __global__ void __launch_bounds__(kThreadsPerBlock, kHubKernelBlocks)
   if (blockIdx.x == hubs.blocks && threadIdx.x == 0) check_ends(faults, params.csr);
   const unsigned row_blocks = gridDim.x - hubs.blocks;
   for_each_row_of_blocks(params.csr.num_rows, lanes, hubs.blocks, row_blocks, [&](int64_t row, int lane) {
+    const int64_t target = target_row(params, row);
+    if (!valid_target(params, target)) {
+      if (lane == 0) report_id(faults, IdName::kRows, row, target, params.csr.num_rows);
+      return;
+    }
     if (hubs.count > 0 && is_hub(params.csr, row, hubs.degree)) return;
-    const int64_t met = propagate_lane<T, Index, V>(params, row, lane, lanes);
+    const int64_t met = propagate_lane<T, Index, V>(params, row, target, lane, lanes);
     if (lane != 0 || met == kSound) return;
     if (met == kBadRow)
       report_row_pointers(faults, params.csr, row);
@@ -111,7 +116,7 @@ __device__ __forceinline__ void add_pieces(const PropagateParams& params, int la
     if (!LTGNN_PLANTED(propagate_add_barrier)) __syncthreads();
     if (group == 0 && column < params.dim) {
       for (int other = 1; other < groups; ++other) tile.add_sums(shared + (other * lanes + lane) * V);
-      finish_row<Tile, T, Acc>(params, row, column, tile);
+      finish_row<Tile, T, Acc>(params, target_row(params, row), column, tile);
     }
     __syncthreads();
   }
@@ -119,7 +124,7 @@ __device__ __forceinline__ void add_pieces(const PropagateParams& params, int la
 
 // Every block looks through kAddThreads rows for hubs.
 template <class T, int V>
-__global__ void __launch_bounds__(kAddThreads, 2)
+__global__ void __launch_bounds__(kAddThreads, 3)
     add_pieces_kernel(const __grid_constant__ PropagateParams params, int lanes,
                       const __grid_constant__ HubSums hubs) {
   using Acc = typename AccumulatorOf<T>::type;
@@ -128,7 +133,8 @@ __global__ void __launch_bounds__(kAddThreads, 2)
   const int64_t step = int64_t{gridDim.x} * kAddThreads;
   for (int64_t first = int64_t{blockIdx.x} * kAddThreads; first < params.csr.num_rows; first += step) {
     const int64_t row = first + threadIdx.x;
-    const bool hub = row < params.csr.num_rows && is_hub(params.csr, row, hubs.degree);
+    const bool hub = row < params.csr.num_rows && is_hub(params.csr, row, hubs.degree) &&
+                     valid_target(params, target_row(params, row));  // or reported by the other kernel
     const unsigned vote = __ballot_sync(0xFFFFFFFFu, hub);
     if (threadIdx.x % 32 == 0) votes[threadIdx.x / 32] = vote;
     __syncthreads();

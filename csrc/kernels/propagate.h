@@ -8,6 +8,9 @@
 // "Predict then Propagate", ICLR 2019); alpha = 0 without x0 is a plain sparse-dense product.
 //
 // Bytes per edge: dim * sizeof(x) gathered + one index (4 or 8) + 4 each for weight and col_scale if given.
+//
+// The rows of the matrix may be listed in another order than those of y, x0 and s: rows that share neighbours
+// then follow one another, and find their rows of x in a cache. A row's sum is the same, to the bit.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +22,7 @@ namespace ltgnn {
 
 struct PropagateParams {
   CsrView csr;
+  const int64_t* rows = nullptr;    // [num_rows] or null: row k of csr is row rows[k] of out, x0, row_scale
   const void* weight = nullptr;     // [num_edges] or null; accumulator type (float; double for float64)
   const void* row_scale = nullptr;  // [num_rows] or null; accumulator type
   const void* col_scale = nullptr;  // [num_cols] or null; accumulator type
@@ -77,7 +81,13 @@ LTGNN_HD int64_t add_edges(const PropagateParams& p, int64_t begin, int64_t end,
   return -1;
 }
 
-// What is done to a row's sum of edges: self loop, scale, mix with x0, store.
+// Which row of out, x0 and row_scale a row of csr is, and whether that is one.
+LTGNN_HD int64_t target_row(const PropagateParams& p, int64_t row) { return p.rows ? p.rows[row] : row; }
+LTGNN_HD bool valid_target(const PropagateParams& p, int64_t target) {
+  return static_cast<uint64_t>(target) < static_cast<uint64_t>(p.csr.num_rows);
+}
+
+// What is done to the sum of edges of the row that is `row` of out: self loop, scale, mix with x0, store.
 template <class Tile, class T, class Acc>
 LTGNN_HD void finish_row(const PropagateParams& p, int64_t row, int64_t column, Tile& tile) {
   const auto* col_scale = static_cast<const Acc*>(p.col_scale);
@@ -91,14 +101,15 @@ LTGNN_HD void finish_row(const PropagateParams& p, int64_t row, int64_t column, 
   tile.store(static_cast<T*>(p.out) + row * p.out_stride + column);
 }
 
-// One row over the columns that Tile covers from `column` on; as add_edges.
+// Row `row` of csr, which is `target` of out, over the columns that Tile covers from `column` on; as
+// add_edges.
 template <class Tile, class T, class Acc, class Index>
-LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t column) {
+LTGNN_HD int64_t propagate_row(const PropagateParams& p, int64_t row, int64_t target, int64_t column) {
   Tile tile;
   tile.zero();
   const int64_t bad =
       add_edges<Tile, T, Acc, Index>(p, p.csr.indptr[row], p.csr.indptr[row + 1], column, tile);
-  if (bad < 0) finish_row<Tile, T, Acc>(p, row, column, tile);
+  if (bad < 0) finish_row<Tile, T, Acc>(p, target, column, tile);
   return bad;
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/propagate.h"
 #include "ops/backend.h"
+#include "ops/sampling_checks.h"
 #if LTGNN_BACKEND == LTGNN_CPU
 #include "cpu/huge_pages.h"
 #endif
@@ -27,9 +28,17 @@ bool share_memory(const Tensor& a, const Tensor& b) {
   return a_begin < b_end && b_begin < a_end;
 }
 
+// A fault at a row of csr, the lowest: of its number in `rows`, or of the row.
+void check_row_fault(const PropagateParams& p, int64_t row) {
+  if (row >= 0 && p.rows && !valid_target(p, p.rows[row]))
+    fail_index(kOp, "rows must be in [0, ", p.csr.num_rows, "), got rows[", row, "] = ", p.rows[row]);
+  check_fault(kOp, p.csr, row);
+}
+
 void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weight,
          const OptionalTensor& row_scale, const OptionalTensor& col_scale, const Tensor& x_in,
-         const OptionalTensor& x0_in, double alpha, bool self_loops, Tensor& out) {
+         const OptionalTensor& x0_in, double alpha, bool self_loops, const OptionalTensor& rows,
+         Tensor& out) {
   const Tensor x = with_unit_columns(x_in);
   PropagateParams params;
   params.csr = csr_view(kOp, indptr, indices, x.size(0));
@@ -43,6 +52,11 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   LTGNN_CHECK(kOp, !self_loops || params.csr.num_rows == params.csr.num_cols,
               "self_loops needs a square graph, got ", params.csr.num_rows, " rows and ", params.csr.num_cols,
               " columns");
+  if (rows) {
+    params.rows = id_vector(kOp, "rows", *rows, x);
+    check_size(kOp, "rows", *rows, 0, params.csr.num_rows);
+    LTGNN_CHECK(kOp, !weight, "rows must be None where weight is given");
+  }
   params.alpha = alpha;
   params.self_loops = self_loops;
   params.dim = x.size(1);
@@ -75,13 +89,14 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   const bool in_place = params.x0 == params.out && params.x0_stride == params.out_stride;
   LTGNN_CHECK(kOp, !x0_in || in_place || !share_memory(out, x0),
               "out must not share memory with x0 unless it is x0");
-  LTGNN_RUN_CSR(kOp, propagate, x, params);
+  check_row_fault(params, LTGNN_RUN(kOp, propagate, x, params));
 }
 
 Tensor propagate(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weight,
                  const OptionalTensor& row_scale, const OptionalTensor& col_scale, const Tensor& x,
                  const OptionalTensor& x0, double alpha, bool self_loops, const OptionalTensor&,
-                 const OptionalTensor&, const OptionalTensor&) {
+                 const OptionalTensor&, const OptionalTensor&, const OptionalTensor& rows,
+                 const OptionalTensor&) {
   check_dim(kOp, "x", x, 2, "[num_cols, dim]");
   check_dim(kOp, "indptr", indptr, 1, "[num_rows + 1]");
   LTGNN_CHECK(kOp, indptr.numel() >= 1, "indptr must have num_rows + 1 >= 1 elements, got 0");
@@ -90,15 +105,16 @@ Tensor propagate(const Tensor& indptr, const Tensor& indices, const OptionalTens
   const size_t bytes = static_cast<size_t>(out.numel()) * out.element_size();
   if (bytes >= kFreshMemory) advise_huge_pages(out.mutable_data_ptr(), bytes);
 #endif
-  run(indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, out);
+  run(indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, rows, out);
   return out;
 }
 
 void propagate_out(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weight,
                    const OptionalTensor& row_scale, const OptionalTensor& col_scale, const Tensor& x,
-                   const OptionalTensor& x0, double alpha, bool self_loops, Tensor out) {
+                   const OptionalTensor& x0, double alpha, bool self_loops, Tensor out,
+                   const OptionalTensor& rows) {
   check_dim(kOp, "x", x, 2, "[num_cols, dim]");
-  run(indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, out);
+  run(indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, rows, out);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 from ltgnn.graph.assembly import graph_from_blocks
 from ltgnn.graph.bipartite import BipartiteGraph
 from ltgnn.graph.dynamic import DynamicGraph
+from ltgnn.graph.row_order import order_rows
 from ltgnn.graph.storage import MappedStorage, TableStorage
 
 __all__ = [
@@ -11,4 +12,5 @@ __all__ = [
     "MappedStorage",
     "TableStorage",
     "graph_from_blocks",
+    "order_rows",
 ]

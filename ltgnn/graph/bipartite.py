@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,12 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
+from ltgnn.graph.ids import checked_ids
+from ltgnn.graph.row_order import list_rows
 from ltgnn.ops.csr import Csr, check_compressed, scipy_to_csr
 
 INT32_MAX = 2**31 - 1
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +32,15 @@ class BipartiteGraph:
         num_users, num_items: sizes of the two sides; nodes without edges are allowed.
         indptr: [num_nodes + 1], int64.
         indices: [2 * num_edges], node numbers, sorted in each row, no repetition; int32 where they fit.
+        row_order: [num_nodes], int64, in which `propagate` visits the rows, or None; see `order_rows`.
     """
 
     num_users: int
     num_items: int
     indptr: Tensor
     indices: Tensor
-    _cache: dict[Any, Tensor] = field(default_factory=dict, repr=False)
+    row_order: Tensor | None = None
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     # ---- making one ----
 
@@ -70,8 +75,8 @@ class BipartiteGraph:
         """
         if duplicates not in ("merge", "error"):
             raise ValueError(f"duplicates must be 'merge' or 'error', got {duplicates!r}")
-        user_ids, num_users = _ids("users", users, num_users)
-        item_ids, num_items = _ids("items", items, num_items)
+        user_ids, num_users = checked_ids("users", users, num_users)
+        item_ids, num_items = checked_ids("items", items, num_items)
         if len(user_ids) != len(item_ids):
             raise ValueError(
                 f"users and items must have equal length, got {len(user_ids)} and {len(item_ids)}"
@@ -197,9 +202,19 @@ class BipartiteGraph:
         dtype: torch.dtype = torch.float32,
         self_loops: bool = False,
         normalized: bool = True,
+        ordered: bool = False,
     ) -> Csr:
         """The square adjacency [num_nodes, num_nodes] for operators (the CSR protocol)."""
         scale = self.scale(dtype=dtype, self_loops=self_loops) if normalized else None
+        if ordered and self.row_order is not None:
+            rows = self.row_order
+            indptr, indices = self._cached(
+                "ordered", lambda: list_rows(self.indptr, self.indices, rows)
+            )
+            return Csr(
+                indptr, indices, self.num_nodes, None, scale, scale, indptr, indices,
+                rows=rows, t_rows=rows,
+            )  # fmt: skip
         # Symmetric: the transpose has the same structure. Which edge is whose mirror matters only where
         # edges have weights, and those come without normalisation.
         perm = None if normalized else self.mirror
@@ -237,7 +252,8 @@ class BipartiteGraph:
         indptr, indices = self.indptr.to(device), self.indices.to(device)
         if indptr is self.indptr and indices is self.indices:
             return self
-        return BipartiteGraph(self.num_users, self.num_items, indptr, indices)
+        order = None if self.row_order is None else self.row_order.to(device)
+        return BipartiteGraph(self.num_users, self.num_items, indptr, indices, order)
 
     def user_rows(self, users: Tensor) -> scipy.sparse.csr_array:
         """The rows of some users [len(users), num_items], of ones (float32), in their order; users int64."""
@@ -260,32 +276,14 @@ class BipartiteGraph:
             shape=(self.num_users, self.num_items),
         )
 
-    def _cached(self, key: Any, compute: Callable[[], Tensor]) -> Tensor:
+    def _cached(self, key: Any, compute: Callable[[], _T]) -> _T:
         if key not in self._cache:
             self._cache[key] = compute()
-        return self._cache[key]
+        result: _T = self._cache[key]
+        return result
 
     def __repr__(self) -> str:
         return (
             f"BipartiteGraph(num_users={self.num_users}, num_items={self.num_items}, "
             f"num_edges={self.num_edges})"
         )
-
-
-def _ids(name: str, ids: npt.ArrayLike | Tensor, size: int | None) -> tuple[npt.NDArray[Any], int]:
-    """Check one side's ids and settle its size."""
-    array = np.asarray(ids.cpu() if isinstance(ids, Tensor) else ids)
-    if array.ndim != 1:
-        raise ValueError(f"{name} must be 1-D, got {array.ndim}-D")
-    if len(array) and not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name} must be integers, got {array.dtype}")
-    if len(array) == 0:
-        array = array.astype(np.int32)
-    low, high = (int(array.min()), int(array.max())) if len(array) else (0, -1)
-    if size is None:
-        size = high + 1
-    if size < 0:
-        raise ValueError(f"num_{name} must not be negative, got {size}")
-    if low < 0 or high >= size:
-        raise IndexError(f"{name} must be in [0, {size}), got {low if low < 0 else high}")
-    return array, size

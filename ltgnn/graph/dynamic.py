@@ -10,7 +10,8 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from ltgnn.graph.bipartite import INT32_MAX, BipartiteGraph, _ids
+from ltgnn.graph.bipartite import INT32_MAX, BipartiteGraph
+from ltgnn.graph.ids import checked_ids
 from ltgnn.graph.slack_pool import Ids, SlackPool
 from ltgnn.ops.csr import Csr, SlackRows
 
@@ -149,7 +150,7 @@ class DynamicGraph:
     def _change(self, users: Any, items: Any, *, present: bool, strict: bool) -> Tensor:
         """Toggle the edges whose presence is as given; all checks come before the first change."""
         u, i = (
-            _ids(name, ids, size)[0].astype(np.int64)
+            checked_ids(name, ids, size)[0].astype(np.int64)
             for name, ids, size in (
                 ("users", users, self.num_users),
                 ("items", items, self.num_items),
@@ -279,8 +280,9 @@ class DynamicGraph:
         dtype: torch.dtype = torch.float32,
         self_loops: bool = False,
         normalized: bool = True,
+        ordered: bool = False,
     ) -> Csr:
-        """The square adjacency for operators (the CSR protocol), from `to_bipartite`."""
+        """The square adjacency for operators (the CSR protocol), from `to_bipartite`: its rows in order."""
         return self.to_bipartite().csr(dtype=dtype, self_loops=self_loops, normalized=normalized)
 
     def to_scipy(self) -> scipy.sparse.csr_array:

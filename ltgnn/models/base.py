@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ltgnn.graph import BipartiteGraph, TableStorage
+from ltgnn.graph import BipartiteGraph, TableStorage, order_rows
 from ltgnn.models.adaptive_tau import AdaptiveTau
 from ltgnn.models.batch import Batch
 from ltgnn.models.batch_loss import batch_loss_and_grad
 from ltgnn.models.initialisation import initialise, warm_start_bytes
 from ltgnn.models.item_lengths import with_length_exponent
-from ltgnn.models.memory_need import MemoryNeed, RunSizes, TableCounts, pair_bytes
+from ltgnn.models.memory_need import MemoryNeed, RunSizes, TableCounts, pair_bytes, row_order_bytes
 from ltgnn.models.model_config import ModelConfig, config_from_dict
 from ltgnn.models.negatives import (
     WeightedTables,
@@ -44,6 +44,7 @@ class Recommender(nn.Module, ABC):
     config_type: ClassVar[type[ModelConfig]] = ModelConfig
     is_trained: ClassVar[bool] = True  # by training steps; else see `TrainingFree`
     has_embeddings: ClassVar[bool] = True  # whose inner products are the scores
+    propagates_all: ClassVar[bool] = False  # the whole graph in every step: rows are ordered for it
     adam_m: Tensor
     adam_v: Tensor
     step: Tensor
@@ -94,6 +95,8 @@ class Recommender(nn.Module, ABC):
 
     def start_epoch(self, epoch: int) -> None:
         """Called before the first batch of each epoch (from 1)."""
+        if self.propagates_all:
+            self.graph = order_rows(self.graph)
         if self.adaptive_tau is not None:
             self.adaptive_tau.update()
 
@@ -138,6 +141,8 @@ class Recommender(nn.Module, ABC):
             round(part * table) for part in (counts.kept, counts.training, counts.inference)
         )
         training += cls.step_bytes(config, sizes)
+        if cls.propagates_all:
+            training, inference = (each + row_order_bytes(sizes) for each in (training, inference))
         # At the start there are no other tables yet.
         start = table + warm_start_bytes(config, sizes)
         return MemoryNeed(kept, max(training, start - kept), inference)

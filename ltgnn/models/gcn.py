@@ -39,6 +39,7 @@ class GCN(GraphEncoder):
     """
 
     name: ClassVar[str] = "gcn"
+    propagates_all: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = GCNConfig
     config: GCNConfig
 

@@ -67,6 +67,7 @@ class LightGCN(Recommender):
     """
 
     name: ClassVar[str] = "lightgcn"
+    propagates_all: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = LightGCNConfig
     config: LightGCNConfig
     weights: Tensor | None

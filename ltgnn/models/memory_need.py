@@ -67,6 +67,11 @@ def distinct(draws: int, of: int) -> int:
     return round(of * -math.expm1(-draws / of)) if of else 0
 
 
+def row_order_bytes(sizes: RunSizes) -> int:
+    """Bytes of a graph's second list of its rows (`ltgnn.graph.order_rows`)."""
+    return 2 * 4 * sizes.num_edges + 2 * 8 * sizes.num_nodes
+
+
 def pair_bytes(config: Any, batch: int) -> int:
     """Bytes that a step holds for the pairs of a batch, whatever the width of their rows, or for in-batch softmax.
 

@@ -50,6 +50,7 @@ class NGCF(GraphEncoder):
     """
 
     name: ClassVar[str] = "ngcf"
+    propagates_all: ClassVar[bool] = True
     config_type: ClassVar[type[ModelConfig]] = NGCFConfig
     config: NGCFConfig
 

@@ -24,6 +24,8 @@ class Csr:
         row_scale, col_scale: [num_rows], [num_cols]: factors of whole rows and columns, or None.
         t_indptr, t_indices, t_perm: the transposed structure for backward passes, where it is at hand;
             edge k of the transpose is edge `t_perm[k]` here.
+        rows, t_rows: [num_rows], [num_cols], int64, permutations, or None: row k of indptr is row `rows[k]` of
+            the matrix, and row k of t_indptr is column `t_rows[k]`. For `propagate` only, without weight.
     """
 
     indptr: Tensor
@@ -35,6 +37,8 @@ class Csr:
     t_indptr: Tensor | None = None
     t_indices: Tensor | None = None
     t_perm: Tensor | None = None
+    rows: Tensor | None = None
+    t_rows: Tensor | None = None
 
     @property
     def num_rows(self) -> int:
@@ -46,8 +50,13 @@ class Csr:
 class SupportsCsr(Protocol):
     """The CSR protocol: what a graph object offers so that operators can take it."""
 
-    def csr(self, *, dtype: torch.dtype, self_loops: bool, normalized: bool) -> Csr:
-        """The square adjacency matrix; with scales of type `dtype` where `normalized`."""
+    def csr(
+        self, *, dtype: torch.dtype, self_loops: bool, normalized: bool, ordered: bool = False
+    ) -> Csr:
+        """The square adjacency matrix; with scales of type `dtype` where `normalized`.
+
+        Where it is `ordered`, too, its rows may be listed in the graph's own order.
+        """
         ...
 
 
@@ -92,19 +101,30 @@ def scale_dtype(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def as_csr(graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bool, op: str) -> Csr:
+def as_csr(
+    graph: GraphLike,
+    x: Tensor,
+    *,
+    weight: Tensor | None,
+    self_loops: bool,
+    op: str,
+    ordered: bool = False,
+) -> Csr:
     """Read anything that operators accept as a graph.
 
     A graph object is normalised from its degrees unless `weight` is given. A torch or scipy matrix
-    is used with the values it holds.
+    is used with the values it holds. `ordered`: the operator can take rows in another order.
 
     Raises:
         TypeError: for any other object, a sparse layout that is not CSR, or a complex matrix.
-        ValueError: a torch or scipy matrix whose arrays contradict its shape.
+        ValueError: a torch or scipy matrix whose arrays contradict its shape, or rows in an order that the
+            operator cannot take.
     """
     dtype = scale_dtype(x)
     if isinstance(graph, Csr):
         csr = graph
+        if csr.rows is not None and not (ordered and weight is None):
+            raise ValueError(f"{op}: graph must list its rows in order here, got a Csr with rows")
     elif isinstance(graph, Tensor):
         if graph.layout != torch.sparse_csr or graph.dim() != 2:
             raise TypeError(
@@ -137,7 +157,10 @@ def as_csr(graph: GraphLike, x: Tensor, *, weight: Tensor | None, self_loops: bo
             torch.from_numpy(matrix.data).to(dtype),
         )
     elif isinstance(graph, SupportsCsr):
-        csr = graph.csr(dtype=dtype, self_loops=self_loops, normalized=weight is None)
+        csr = graph.csr(
+            dtype=dtype, self_loops=self_loops, normalized=weight is None,
+            ordered=ordered and weight is None,
+        )  # fmt: skip
     else:
         raise TypeError(
             f"{op}: graph must be a BipartiteGraph, a torch.sparse_csr tensor or a scipy sparse "

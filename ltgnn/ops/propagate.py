@@ -75,7 +75,14 @@ def propagate(
         if weight is not None or self_loops or backend != "auto":
             raise ValueError("propagate: a LowRank has no weight, self_loops and backend")
         return low_rank_propagate(graph, x, x0, float(alpha), out)
-    csr = as_csr(graph, x, weight=weight, self_loops=self_loops, op="propagate")
+    csr = as_csr(
+        graph,
+        x,
+        weight=weight,
+        self_loops=self_loops,
+        op="propagate",
+        ordered=backend != "cusparse",
+    )
     if x.dim() == 2 and x.shape[0] != csr.num_cols:
         raise ValueError(
             f"propagate: x must have num_cols = {csr.num_cols} rows, got shape {list(x.shape)}"
@@ -95,19 +102,21 @@ def propagate(
         float(alpha), self_loops,
     )  # fmt: skip
     if out is not None:
-        torch.ops.ltgnn.propagate_out(*arguments, out)
+        torch.ops.ltgnn.propagate_out(*arguments, out, csr.rows)
         return out
-    result: Tensor = torch.ops.ltgnn.propagate(*arguments, csr.t_indptr, csr.t_indices, csr.t_perm)
+    result: Tensor = torch.ops.ltgnn.propagate(
+        *arguments, csr.t_indptr, csr.t_indices, csr.t_perm, csr.rows, csr.t_rows
+    )
     return result
 
 
 @register_fake("propagate")
 def _(indptr: Tensor, indices: Tensor, weight: Any, row_scale: Any, col_scale: Any, x: Tensor,
       x0: Any, alpha: float, self_loops: bool, t_indptr: Any, t_indices: Any, t_perm: Any,
-      ) -> Tensor:  # fmt: skip
+      rows: Any = None, t_rows: Any = None) -> Tensor:  # fmt: skip
     require_one_device(
         "propagate", indptr, indices, weight, row_scale, col_scale, x, x0, t_indptr, t_indices,
-        t_perm,
+        t_perm, rows, t_rows,
     )  # fmt: skip
     return x.new_empty((indptr.shape[0] - 1, x.shape[1]))
 
@@ -126,33 +135,34 @@ def _(indptr: Tensor, indices: Tensor, row_scale: Any, col_scale: Any, g: Tensor
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, *transposed = inputs
+    indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, *others = inputs
     ctx.save_for_backward(
-        indptr, indices, weight, row_scale, col_scale, x if weight is not None else None,
-        *transposed,
+        indptr, indices, weight, row_scale, col_scale, x if weight is not None else None, *others
     )  # fmt: skip
     ctx.alpha, ctx.self_loops, ctx.num_cols = alpha, self_loops, x.shape[0]
 
 
 def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    indptr, indices, weight, row_scale, col_scale, x, t_indptr, t_indices, t_perm = (
+    indptr, indices, weight, row_scale, col_scale, x, t_indptr, t_indices, t_perm, rows, t_rows = (
         ctx.saved_tensors
     )
     grad_x = grad_x0 = grad_weight = None
     if ctx.needs_input_grad[5]:
         if t_indptr is None or (weight is not None and t_perm is None):
             t_indptr, t_indices, t_perm = transpose(indptr, indices, ctx.num_cols)
+            if rows is not None:  # edges of the transpose come from where the rows are listed
+                t_indices, t_rows = rows[t_indices.long()].to(t_indices.dtype), None
         # The transposed operator: rows and columns change places, and so do their scales.
         grad_x = ops.propagate(
             t_indptr, t_indices, None if weight is None else weight[t_perm], col_scale, row_scale,
             grad, None, ctx.alpha, ctx.self_loops, indptr, indices,
-            None if t_perm is None else inverse_permutation(t_perm),
+            None if t_perm is None else inverse_permutation(t_perm), t_rows, rows,
         )  # fmt: skip
     if ctx.needs_input_grad[6]:
         grad_x0 = ctx.alpha * grad
     if ctx.needs_input_grad[2]:
         grad_weight = ops.edge_dot(indptr, indices, row_scale, col_scale, grad, x, 1.0 - ctx.alpha)
-    return None, None, grad_weight, None, None, grad_x, grad_x0, *([None] * 5)
+    return None, None, grad_weight, None, None, grad_x, grad_x0, *([None] * 7)
 
 
 register_autograd("propagate", _backward, _setup_context)

@@ -46,14 +46,18 @@ def propagate(
     t_indptr: Tensor | None = None,
     t_indices: Tensor | None = None,
     t_perm: Tensor | None = None,
+    rows: Tensor | None = None,
+    t_rows: Tensor | None = None,
 ) -> Tensor:
     """`(1 - alpha) A x + alpha x0`; see csrc/kernels/propagate.h."""
-    rows = edge_rows(indptr, indices)
+    targets = edge_rows(indptr, indices)
+    if rows is not None:
+        targets = take(rows, targets)
     scaled = x if col_scale is None else x * col_scale[:, None]
     messages = take(scaled, indices)
     if weight is not None:
         messages = messages * weight[:, None]
-    y = x.new_zeros(len(indptr) - 1, x.shape[1]).index_add(0, rows, messages.to(x.dtype))
+    y = x.new_zeros(len(indptr) - 1, x.shape[1]).index_add(0, targets, messages.to(x.dtype))
     if self_loops:
         y = y + scaled
     if row_scale is not None:

@@ -1,8 +1,10 @@
-// All the harness that the C++ tests need: a failed CHECK is counted and printed, and the test goes on.
+// All the harness that the C++ tests need: a failed CHECK is counted and printed, and the test goes on
+// (unless a bug was planted).
 #pragma once
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 namespace ltgnn::test {
 
@@ -13,6 +15,7 @@ inline void check(bool good, const char* text, const char* file, int line) {
   if (good) return;
   constexpr int kShown = 20;
   if (++num_failures <= kShown) std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, text);
+  if (std::getenv("LTGNN_EMU_BUG")) std::_Exit(1);  // a planted bug: it has been found
 }
 
 // |a - b| <= tolerance * max(1, |b|); two NaNs are near each other.

@@ -1,6 +1,9 @@
 // One input of propagate with everything optional drawn at random, and its result by plain loops in double.
 #pragma once
 
+#include <algorithm>
+#include <numeric>
+
 #include "graphs.h"
 #include "kernels/propagate.h"
 
@@ -10,6 +13,7 @@ template <class T>
 struct PropagateCase {
   using Acc = typename AccumulatorOf<T>::type;
   Graph graph;
+  std::vector<int64_t> rows;
   std::vector<Acc> weight, row_scale, col_scale;
   std::vector<T> x, x0, out;
   PropagateParams params;
@@ -28,6 +32,10 @@ struct PropagateCase {
     const uint64_t options = random();
     params.csr = graph.view(index);
     params.type = kTypeOf<T>;
+    rows.resize(static_cast<size_t>(num_rows));
+    std::iota(rows.begin(), rows.end(), int64_t{0});
+    std::shuffle(rows.begin(), rows.end(), random);
+    params.rows = options & 64 ? rows.data() : nullptr;
     params.weight = options & 1 ? weight.data() : nullptr;
     params.row_scale = options & 2 ? row_scale.data() : nullptr;
     params.col_scale = options & 4 ? col_scale.data() : nullptr;
@@ -40,7 +48,9 @@ struct PropagateCase {
     params.out_stride = params.dim = dim;
   }
 
+  // Of row `row` of the graph.
   double expected(int64_t row, int64_t column) const {
+    const int64_t target = target_row(params, row);
     const auto x_at = [&](int64_t c) {
       return to_double(x[static_cast<size_t>(c * params.x_stride + column)]);
     };
@@ -54,15 +64,16 @@ struct PropagateCase {
       const double w = params.weight ? static_cast<double>(weight[static_cast<size_t>(e)]) : 1.0;
       sum += w * scale_of(c) * x_at(c);
     }
-    if (params.self_loops) sum += scale_of(row) * x_at(row);
+    if (params.self_loops) sum += scale_of(target) * x_at(target);
     sum *= 1.0 - params.alpha;
-    if (params.row_scale) sum *= static_cast<double>(row_scale[static_cast<size_t>(row)]);
-    if (params.x0) sum += params.alpha * to_double(x0[static_cast<size_t>(row * params.x0_stride + column)]);
+    if (params.row_scale) sum *= static_cast<double>(row_scale[static_cast<size_t>(target)]);
+    if (params.x0)
+      sum += params.alpha * to_double(x0[static_cast<size_t>(target * params.x0_stride + column)]);
     return sum;
   }
 
   double result(int64_t row, int64_t column) const {
-    return to_double(out[static_cast<size_t>(row * params.dim + column)]);
+    return to_double(out[static_cast<size_t>(target_row(params, row) * params.dim + column)]);
   }
 };
 

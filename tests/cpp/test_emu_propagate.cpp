@@ -105,6 +105,29 @@ void test_faults(Damage damage, Random& random) {
   });
 }
 
+// A number in `rows` that is none is reported, of a hub too, and nothing is written for it.
+void test_bad_target(Random& random) {
+  const std::vector<int64_t> degrees = hub_degrees();
+  const auto num_rows = static_cast<int64_t>(degrees.size());
+  for (int64_t row = 0; row < num_rows; ++row) {
+    for (const int64_t bad : {int64_t{-1}, num_rows, INT64_MAX, INT64_MIN}) {
+      PropagateCase<float> test(graph_of_degrees(degrees, 20, random), 33, 0, DType::kInt32, random);
+      test.params.rows = test.rows.data();
+      const int64_t lost = test.rows[static_cast<size_t>(row)];
+      test.rows[static_cast<size_t>(row)] = bad;
+      EmuLaunch launch;
+      cuda::propagate(test.params, launch.at());
+      const FaultRecord fault = EmuLaunch::take_fault();
+      CHECK(fault.kind == FaultKind::kId && fault.name == IdName::kRows && fault.position == row &&
+            fault.value == bad && fault.bound == num_rows);
+      test.rows[static_cast<size_t>(row)] = lost;
+      for (int64_t other = 0; other < num_rows; ++other)
+        CHECK(other == row ? test.result(row, 0) == -7.0
+                           : near(test.result(other, 0), test.expected(other, 0), 4 * kTolerance<float>));
+    }
+  }
+}
+
 // The ends are looked at even where there is no row, or no column.
 void test_ends(Random& random) {
   for (const int64_t dim : {0, 3}) {
@@ -147,6 +170,7 @@ int main() {
       test_faults<ltgnn::Float16>(damage, random);
     }
   }
+  test_bad_target(random);
   test_ends(random);
   test_chunks();
   return finish();

@@ -26,6 +26,21 @@ void test_propagate(const CpuKernels& kernels, int64_t dim, DType index, Random&
   }
 }
 
+// A number in `rows` that is none is the fault of its row, and nothing is written for it.
+void test_bad_target(const CpuKernels& kernels, Random& random) {
+  for (const int64_t bad : {int64_t{-1}, kRows, INT64_MAX, INT64_MIN}) {
+    PropagateCase<float> test(random_graph(kRows, kCols, 9, random), 8, 0, DType::kInt32, random);
+    test.params.rows = test.rows.data();
+    const int64_t row = below(random, kRows), lost = test.rows[static_cast<size_t>(row)];
+    test.rows[static_cast<size_t>(row)] = bad;
+    CHECK(kernels.propagate(test.params, parallel(2)) == row);
+    test.rows[static_cast<size_t>(row)] = lost;
+    for (int64_t other = 0; other < kRows; ++other)
+      CHECK(other == row ? test.result(row, 0) == -7.0
+                         : near(test.result(other, 0), test.expected(other, 0), 4 * kTolerance<float>));
+  }
+}
+
 template <class T>
 void test_edge_dot(const CpuKernels& kernels, int64_t dim, DType index, Random& random) {
   using Acc = typename AccumulatorOf<T>::type;
@@ -84,6 +99,7 @@ int main() {
   Random random(1);
   for (const ltgnn::CpuKernels* kernels : kernel_tables()) {
     std::printf("%s\n", kernels->name);
+    test_bad_target(*kernels, random);
     test_type<float>(*kernels, random);
     test_type<double>(*kernels, random);
     test_type<ltgnn::BFloat16>(*kernels, random);

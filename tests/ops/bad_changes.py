@@ -169,7 +169,30 @@ SLACK_ROWS: list[Bad] = [
     (lambda a: {"y": a["y"], "residual": a["y"]}, ValueError, "y and residual must not share memory"),
 ]  # fmt: skip
 C0 = bad_number("c0", [-0.1, 1.0, float("nan")], r"c0 must be in \[0, 1\), got")
+
+
+def listed(
+    change: Callable[[Tensor], Tensor], weight: bool = False
+) -> Callable[[Arguments], Arguments]:
+    """Rows in another order, changed; without the weight that such rows may not have."""
+    return lambda a: {
+        "rows": change(torch.arange(60).flip(0)),
+        **({} if weight else {"weight": None}),
+    }
+
+
+def _put(value: int) -> Callable[[Tensor], Tensor]:
+    return lambda rows: rows.index_fill(0, torch.tensor([3]), value)
+
+
 PROPAGATE: list[Bad] = [
+    (listed(_put(60)), IndexError, r"rows must be in \[0, 60\), got rows\[3\] = 60"),
+    (listed(_put(-1)), IndexError, r"rows must be in \[0, 60\), got rows\[3\] = -1"),
+    (listed(lambda rows: rows[:-1]), ValueError, "rows must have 60 elements in axis 0"),
+    (listed(lambda rows: rows.int()), ValueError, "rows must be int64, got int32"),
+    (listed(lambda rows: rows[None]), ValueError, "rows must be 1-D .*got 2-D"),
+    (listed(strided), ValueError, "rows must be contiguous"),
+    (listed(lambda rows: rows, weight=True), ValueError, "rows must be None where weight is given"),
     *bad_graph(), *bad_vector("weight", r"\d+"), *bad_vector("row_scale", "60"),
     *bad_vector("col_scale", "60"), *bad_table("x0", "60 "), *ALPHA, *X_DTYPE, NOT_SQUARE,
     (to("x", lambda t: t[0]), ValueError, r"x must be 2-D \[num_cols, dim\], got 1-D \[8\]"),

@@ -182,10 +182,17 @@ _OPERATORS = (
     OpCase("topk", inputs.topk_inputs, reference_rank.topk, graphs=_EVERY),
 )  # fmt: skip
 BY_NAME = {case.name: case for case in _OPERATORS}
+_ORDERED = (
+    replace(
+        _PROPAGATE, variant="ordered", inputs=inputs.ordered_inputs, differentiable=("x", "x0")
+    ),
+    replace(BY_NAME["propagate_out"], variant="ordered", inputs=inputs.ordered_out_inputs),
+)  # rows in another order, so without weight
 # The first case of those that draw neighbours is by importance; these draw uniformly, with and without row_fanout.
 _DRAWING = ("sample_aggregate", "sample_neighbors", "ltgnn_forward_", "ltgnn_bpr_step_")
 CASES = (
     *_OPERATORS,
+    *_ORDERED,
     *(_without(BY_NAME[name], "uniform", "row_fanout", "edge_starts") for name in _DRAWING),
     *(_without(BY_NAME[name], "row_fanout", "edge_starts") for name in _DRAWING),
 )

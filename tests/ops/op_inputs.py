@@ -103,13 +103,39 @@ def propagate_with_transpose(setting: Setting) -> Arguments:
     return {
         **arguments,
         **dict(zip(names, transposed if setting.full else [None] * 3, strict=True)),
+        "rows": None,
+        "t_rows": None,
     }
+
+
+def ordered_inputs(setting: Setting) -> Arguments:
+    """Rows listed in another order, and those of the transpose in a third."""
+    given = propagate_with_transpose(setting)
+    generator = torch.Generator().manual_seed(11)
+    rows, cols = len(given["indptr"]) - 1, len(given["x"])
+    orders = {"": torch.randperm(rows, generator=generator)}
+    if setting.full:
+        orders["t_"] = torch.randperm(cols, generator=generator)
+    for prefix, order in orders.items():
+        lists = given[f"{prefix}indices"].split(given[f"{prefix}indptr"].diff().tolist())
+        listed = [lists[row] for row in order.tolist()]
+        given[f"{prefix}indptr"] = torch.tensor([0, *(len(row) for row in listed)]).cumsum(0)
+        given[f"{prefix}indices"] = torch.cat([*listed, given[f"{prefix}indices"][:0]])
+        given[f"{prefix}rows"] = order
+    return {**given, "weight": None, "t_perm": None}
+
+
+def ordered_out_inputs(setting: Setting) -> Arguments:
+    names = ("indptr", "indices", "weight", "rows")
+    given = ordered_inputs(setting)
+    return {**propagate_out_inputs(setting), **{name: given[name] for name in names}}
 
 
 def propagate_out_inputs(setting: Setting) -> Arguments:
     arguments = propagate_inputs(setting)
     rows = len(arguments["indptr"]) - 1
-    return {**arguments, "out": torch.full((rows, setting.dim), torch.nan, dtype=setting.dtype)}
+    out = torch.full((rows, setting.dim), torch.nan, dtype=setting.dtype)
+    return {**arguments, "out": out, "rows": None}
 
 
 def cusparse_inputs(setting: Setting) -> Arguments:
