@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from ltgnn.ops.propagate import propagate
@@ -38,7 +37,7 @@ def order_rows(graph: BipartiteGraph) -> BipartiteGraph:
     Returns:
         A graph with the same tensors, and `row_order`.
 
-    Complexity: O(num_edges + num_nodes log(num_nodes)); about a hundred products with one column.
+    Complexity: O(num_edges + num_nodes log(num_nodes)); the time of some 150 products with one column.
     Source: eigenvectors as in spectral clustering (Ng, Jordan and Weiss, NIPS 2001); the tree is scipy's.
 
     Example:
@@ -77,6 +76,8 @@ def locality_order(graph: BipartiteGraph) -> Tensor:
 
 def _tree_order(vectors: Tensor, scale: Tensor) -> npt.NDArray[np.int64]:
     """Of one side: its rows of the eigenvectors but the first, which tells the degree and nothing else."""
+    from scipy.spatial import cKDTree  # a tenth of a second, for those who order rows
+
     points = torch.nn.functional.normalize(vectors[:, 1:] * scale[:, None], eps=1e-30)
     tree: Any = cKDTree(points.cpu().numpy(), LEAF_SIZE, compact_nodes=False, balanced_tree=False)
     return np.asarray(tree.indices, dtype=np.int64)
