@@ -11,7 +11,8 @@ namespace {
 template <class T, class Index, int V>
 void run_lanes(const PropagateParams& params, int lanes) {
   for (int64_t row = 0; row < params.csr.num_rows; ++row)
-    for (int lane = 0; lane < lanes; ++lane) cuda::propagate_lane<T, Index, V>(params, row, row, lane, lanes);
+    for (int lane = 0; lane < lanes; ++lane)
+      cuda::propagate_lane<T, Index, V>(params, row, target_row(params, row), lane, lanes);
 }
 
 template <class T, int V>
