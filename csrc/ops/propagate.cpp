@@ -55,7 +55,7 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   if (rows) {
     params.rows = id_vector(kOp, "rows", *rows, x);
     check_size(kOp, "rows", *rows, 0, params.csr.num_rows);
-    LTGNN_CHECK(kOp, !weight, "rows must be None where weight is given");
+    LTGNN_CHECK(kOp, !weight, "rows must be None where weight is given, got both");
   }
   params.alpha = alpha;
   params.self_loops = self_loops;

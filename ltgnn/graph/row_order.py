@@ -27,7 +27,8 @@ def order_rows(graph: BipartiteGraph) -> BipartiteGraph:
     """The same graph, whose `propagate` visits rows that share neighbours one after another.
 
     It finds more of x in the caches then, and gives the same bits. Worth it where the whole graph is propagated
-    some dozens of times and nodes have communities; a second list of the edges is kept, and used wherever no
+    a hundred times or more, rows of x have 256 bytes or more, and nodes have communities (on Gowalla a tenth less
+    time at 64 columns of float32, a quarter at 128). A second list of the edges is kept, and used wherever no
     `weight` is given. Users are sorted, and then items, by a k-d tree over the leading eigenvectors of a random
     walk on the graph, in which nodes of one community lie close together.
 

@@ -192,7 +192,7 @@ PROPAGATE: list[Bad] = [
     (listed(lambda rows: rows.int()), ValueError, "rows must be int64, got int32"),
     (listed(lambda rows: rows[None]), ValueError, "rows must be 1-D .*got 2-D"),
     (listed(strided), ValueError, "rows must be contiguous"),
-    (listed(lambda rows: rows, weight=True), ValueError, "rows must be None where weight is given"),
+    (listed(lambda rows: rows, weight=True), ValueError, "rows must be None where weight is given, got both"),
     *bad_graph(), *bad_vector("weight", r"\d+"), *bad_vector("row_scale", "60"),
     *bad_vector("col_scale", "60"), *bad_table("x0", "60 "), *ALPHA, *X_DTYPE, NOT_SQUARE,
     (to("x", lambda t: t[0]), ValueError, r"x must be 2-D \[num_cols, dim\], got 1-D \[8\]"),
