@@ -3,6 +3,7 @@
     python -m benchmarks.bench_propagate_backward --graph gowalla --dim 64 --threads 2 --json FILE
 
 Each call is one backward pass of a product that is there already: for x, and for x and the edges' weights together.
+`ordered` is ours on a graph whose rows are in the order of `ltgnn.graph.order_rows`.
 torch's gradient of the values of a sparse product is tried where the graph is small: it may pass through a dense
 nodes x nodes matrix.
 """
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import graphs, harness
-from ltgnn.graph import BipartiteGraph
+from ltgnn.graph import BipartiteGraph, order_rows
 from ltgnn.ops import propagate
 
 DENSE_LIMIT = 4096  # nodes up to which torch's gradient of the values is tried
@@ -44,6 +45,7 @@ def rivals_of(graph: BipartiteGraph, dim: int, device: str) -> dict[str, Callabl
     coo = torch.sparse_coo_tensor(torch.stack([rows, columns]), values, size=shape).coalesce()
     rivals = {
         "ltgnn, x": backward(propagate(graph, x), [x], grad),
+        "ltgnn ordered, x": backward(propagate(order_rows(graph), x), [x], grad),
         "ltgnn, x and weight": backward(propagate(graph, x, weight=weight), [x, weight], grad),
         "torch CSR, x": backward(torch.sparse.mm(csr, x), [x], grad),
         "torch COO, x": backward(torch.sparse.mm(coo, x), [x], grad),

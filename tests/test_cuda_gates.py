@@ -174,6 +174,13 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     errors = capsys.readouterr().err
     assert "uses 50 registers, the table allows 40" in errors
     assert "the table is nvcc 13.0.88's, this is 13.1.0" in errors
+    assert command.main(["--built", str(tmp_path / "log"), str(tmp_path)]) == 1
+    assert "No such file" in capsys.readouterr().err
+    (tmp_path / "log").write_text("[1/1] nvcc -c csrc/cuda/sort.cu -o sort.o\n")
+    assert command.main(["--built", str(tmp_path / "log"), str(tmp_path)]) == 1
+    assert "the build's log has no nvcc command for csrc/cuda/accidental_hits.cu, " in (
+        capsys.readouterr().err
+    )
     monkeypatch.setattr(command, "missing_tools", lambda: "nvcc was not found")
     assert command.main([]) == 2
 

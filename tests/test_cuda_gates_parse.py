@@ -8,6 +8,7 @@ from build_tools.cuda_gates.parse import (
     Code,
     Resources,
     moves_packs,
+    parse_build_log,
     parse_ptxas,
     parse_sass,
     short_name,
@@ -66,6 +67,17 @@ _Zsecond:
         /*0040*/                   LDGSTS.E.BYPASS.128 [R2], desc[UR4][R4.64] ;
         /*0050*/                   EXIT ;
 """
+
+
+def test_a_build_is_read_file_by_file():
+    log = (
+        "2026-01-01T00:00:00,000   [1/3] /usr/bin/nvcc --generate-dependencies -O3 -c -c /a/csrc/cuda/one.cu -o "
+        f"/b/one.o -O3\n{PTXAS}[2/3] c++ -c /a/csrc/ops/one.cpp -o /b/two.o\nptxas info    : nothing\n"
+        "[3/3] nvcc -c two.cu -o two.o\n"
+    )
+    said = parse_build_log(log)
+    assert list(said) == ["one.cu", "two.cu"]
+    assert len(parse_ptxas(said["one.cu"])) == 2 and not parse_ptxas(said["two.cu"])
 
 
 def test_ptxas_is_read():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from build_tools.cuda_gates import __doc__ as description
 from build_tools.cuda_gates import table as tables
@@ -12,6 +13,7 @@ from build_tools.cuda_gates.toolchain import (
     ROOT,
     Kernel,
     measure,
+    measure_built,
     missing_tools,
     nvcc_version,
     resident_warps,
@@ -63,6 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--write", action="store_true", help="write the table anew")
     parser.add_argument("--list", action="store_true", help="print every kernel's figures")
+    parser.add_argument(
+        "--built", nargs=2, metavar=("LOG", "FOLDER"),
+        help="compile nothing: the log of a build with nvcc's -Xptxas=-v, and its -keep-dir",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args(arguments)
     problem = missing_tools()
@@ -71,8 +77,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     table = tables.load(PATH)
     try:
-        kernels = measure(sources("cuda"), ARCHITECTURES, args.jobs)
-    except RuntimeError as error:  # the compiler's words, or kernels that cannot be told apart
+        if args.built is None:
+            kernels = measure(sources("cuda"), ARCHITECTURES, args.jobs)
+        else:
+            log, folder = map(Path, args.built)
+            kernels = measure_built(
+                sources("cuda"), ARCHITECTURES, args.jobs, folder, log.read_text()
+            )
+    # The compiler's words, kernels that cannot be told apart, or no such build.
+    except (RuntimeError, OSError) as error:
         print(f"cuda gates: {error}", file=sys.stderr)
         return 1
     launches = [tables.launch_of(table, kernel) for kernel in kernels]

@@ -53,6 +53,15 @@ def parse_ptxas(text: str) -> dict[tuple[str, str], Resources]:
     return found
 
 
+_COMMAND = re.compile(r"\[\d+/\d+\] \S*nvcc (?:.* )?-c (?:\S*/)?(\S+\.cu) ")
+
+
+def parse_build_log(text: str) -> dict[str, str]:
+    """What nvcc said of each .cu file, by its name, in the log of ninja's verbose build."""
+    parts = _COMMAND.split(text)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 @dataclass(frozen=True)
 class Code:
     """What a kernel's machine code holds."""

@@ -16,6 +16,7 @@ from build_tools.cuda_gates.parse import (
     THIRD_PARTY,
     Code,
     Resources,
+    parse_build_log,
     parse_ptxas,
     parse_sass,
     short_name,
@@ -89,33 +90,41 @@ def _run(command: list[str], stdin: str | None = None) -> subprocess.CompletedPr
     return done
 
 
-def _measure_file(path: str, architectures: list[str], scratch: Path) -> list[Kernel]:
+def _targets(architectures: list[str]) -> list[str]:
+    numbers = [architecture.removeprefix("sm_") for architecture in architectures]
+    return [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
+
+
+def _compile(path: str, architectures: list[str], folder: Path) -> str | None:
+    """What nvcc says of one file, its cubins in `folder`; None without the header of a library that it calls."""
     source = ROOT / path
-    folder = scratch / source.stem
-    folder.mkdir()
-    includes = library_headers(_toolkit(), folder)
+    includes = library_headers(_toolkit(), folder / source.stem)
     if "<cusparse.h>" in source.read_text() and not (
         includes or (_toolkit().home / "include" / "cusparse.h").exists()
     ):
-        return []  # a library's calls, no kernel of ours, and the library is not here
-    numbers = [architecture.removeprefix("sm_") for architecture in architectures]
-    targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
+        return None
     # Compiled whole, for the host too, which finds errors of its own; the cubins are kept on the way.
     compiled = _run(
         [
-            str(_toolkit().home / "bin" / "nvcc"), "-c", *targets, *NVCC_FLAGS,
+            str(_toolkit().home / "bin" / "nvcc"), "-c", *_targets(architectures), *NVCC_FLAGS,
             *[f"-I{include}" for include in includes], "-keep",
-            "-keep-dir", str(folder), str(source), "-o", str(folder / "object.o"),
+            "-keep-dir", str(folder), str(source), "-o", str(folder / f"{source.stem}.o"),
         ]
     )  # fmt: skip
-    resources = parse_ptxas(compiled.stdout + compiled.stderr)
+    return compiled.stdout + compiled.stderr
+
+
+def _read(path: str, said: str, architectures: list[str], folder: Path) -> list[Kernel]:
+    """The kernels of one file, from what nvcc said of it and the cubins that it left in `folder`."""
+    source = Path(path)
+    resources = {key: found for key, found in parse_ptxas(said).items() if key[0] in architectures}
     if not resources:  # a file without kernels
         return []
     code = {
-        (f"sm_{number}", symbol): found
-        for number in numbers
+        (architecture, symbol): found
+        for architecture in architectures
         for symbol, found in parse_sass(
-            _run([_nvdisasm(), str(folder / f"{source.stem}.compute_{number}.cubin")]).stdout
+            _run([_nvdisasm(), str(_cubin(source.stem, architecture, folder))]).stdout
         ).items()
     }
     symbols = "\n".join(symbol for _, symbol in resources)
@@ -131,11 +140,43 @@ def _measure_file(path: str, architectures: list[str], scratch: Path) -> list[Ke
     return kernels
 
 
+def _cubin(stem: str, architecture: str, folder: Path) -> Path:
+    """Where nvcc -keep leaves machine code: the name says more where there is PTX beside it."""
+    virtual = architecture.replace("sm_", "compute_")
+    for kind in (virtual, f"{virtual}.{architecture}"):
+        if (path := folder / f"{stem}.{kind}.cubin").exists():
+            return path
+    raise RuntimeError(f"nvcc left no {architecture} code of {stem}.cu in {folder}")
+
+
+def _ordered(kernels: Iterable[Kernel]) -> list[Kernel]:
+    return sorted(kernels, key=lambda kernel: (kernel.architecture, kernel.key))
+
+
 def measure(paths: Iterable[str], architectures: list[str], jobs: int) -> list[Kernel]:
     """Compile every file and read the results, ordered by architecture, file and kernel."""
+
+    def one(path: str) -> list[Kernel]:
+        said = _compile(path, architectures, Path(folder))
+        return [] if said is None else _read(path, said, architectures, Path(folder))
+
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
-        parts = pool.map(lambda path: _measure_file(path, architectures, Path(folder)), paths)
-        return sorted((k for part in parts for k in part), key=lambda k: (k.architecture, k.key))
+        return _ordered(kernel for kernels in pool.map(one, paths) for kernel in kernels)
+
+
+def measure_built(
+    paths: Iterable[str], architectures: list[str], jobs: int, folder: Path, log: str
+) -> list[Kernel]:
+    """As `measure`, of a build that is there: its log, with nvcc's command before what it said, and its cubins."""
+    said = parse_build_log(log)
+    missing = sorted(path for path in paths if Path(path).name not in said)
+    if missing:
+        raise RuntimeError(f"the build's log has no nvcc command for {', '.join(missing)}")
+    with ThreadPoolExecutor(jobs) as pool:
+        parts = pool.map(
+            lambda path: _read(path, said[Path(path).name], architectures, folder), paths
+        )
+        return _ordered(kernel for kernels in parts for kernel in kernels)
 
 
 def resident_warps(kernels: list[Kernel], launches: list[tuple[int, int]]) -> list[int]:

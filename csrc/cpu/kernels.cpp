@@ -7,7 +7,7 @@ namespace ltgnn {
 namespace {
 
 const CpuKernels& choose() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(LTGNN_BASELINE_ONLY)
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                         __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c");

@@ -1,5 +1,5 @@
 // AVX2 with fused multiply-add (x86-64 since about 2013).
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(LTGNN_BASELINE_ONLY)
 #include "cpu/std_headers.h"
 
 #if defined(__clang__)

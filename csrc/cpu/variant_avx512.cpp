@@ -1,5 +1,5 @@
 // AVX-512 with byte, word and vector-length extensions (x86-64 servers since about 2017).
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(LTGNN_BASELINE_ONLY)
 #include "cpu/std_headers.h"
 
 #if defined(__clang__)

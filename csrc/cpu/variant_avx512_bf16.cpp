@@ -1,6 +1,6 @@
 // AVX-512 with products of bfloat16 (servers since about 2020): the kernels of AVX-512, but for the one that
 // has use for them.
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(LTGNN_BASELINE_ONLY)
 #include "cpu/std_headers.h"
 
 #if defined(__clang__)

@@ -107,12 +107,12 @@ class LTGNN(Recommender):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Make the history exact: history <- source, so delta <- 0, and history_sum <- A source."""
+        """Make the history exact, or keep none."""
         source = self.e0 if self.z is None else self.z
-        source = source.detach().to(self.history_sum.dtype)
-        propagate(self.graph, source, self_loops=self.config.self_loops, out=self.history_sum)
         self.sampling.renew(self.graph, self.delta, self.g)
-        self.delta.zero_()
+        ltgnn_memory.renew_history(
+            self.graph, self.config, source.detach(), self.delta, self.history_sum
+        )
         if self.adjustment is not None:
             self.adjustment.copy_(
                 output_adjustment(self.graph, _exact(self.e0.detach()), self.config)
@@ -142,7 +142,8 @@ class LTGNN(Recommender):
 
     def _refresh_is_due(self, batch: Batch) -> bool:
         """Before a step: by the count of steps, or by the residual in the rows of the batch."""
-        every, limit, step = self.config.refresh_every, self.config.refresh_residual, int(self.step)
+        every, step = self.config.refresh_every, int(self.step)
+        limit = self.config.refresh_residual if self.config.variance_reduction else 0.0
         if every and step % every == 0:
             return True
         pairs = RESIDUAL_LOOKS * max(1, len(batch.users))

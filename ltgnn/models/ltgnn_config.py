@@ -27,6 +27,9 @@ class LTGNNConfig(ModelConfig):
         refresh_every: steps between exact refreshes of the memory; 0 for once an epoch.
         refresh_residual: refresh, too, once what is stored has moved this far from the history, relative to its own
             length, in the rows of a batch (root mean square, looked at eight times an epoch); 0: never.
+        variance_reduction: sample only how far neighbours have moved since the last exact sum, and add that sum
+            (the paper's); without it what they hold is sampled, refreshes are once an epoch or by `refresh_every`,
+            and cost no product with the graph.
         gradient_memory: send neighbours' stored gradients on (the paper's backward); without it a row learns from
             its own gradient only.
         exclude_pair: score each pair of a batch in the softmax loss as if it were not in the graph: what user and
@@ -55,6 +58,7 @@ class LTGNNConfig(ModelConfig):
     )
     refresh_every: int = 0
     refresh_residual: float = 0.1
+    variance_reduction: bool = True
     gradient_memory: bool = False
     exclude_pair: bool = True
     init: Literal["xavier", "normal", "svd", "random_projection"] = "random_projection"
@@ -103,6 +107,12 @@ class LTGNNConfig(ModelConfig):
             "table_dtype",
             self.table_dtype in ("float32", "mixed", "bfloat16"),
             "'float32', 'mixed' or 'bfloat16'",
+        )
+        # Candidates are scored by the exact sum, which there is none of without a history.
+        self._require(
+            "variance_reduction",
+            self.variance_reduction or self.depth == "fixed_point" or not self.scores_candidates,
+            "on where depth is 'one_hop' and negatives are chosen by their scores",
         )
         self._require(
             "faithful",

@@ -1,11 +1,14 @@
-"""What LTGNN says of its memory before it is made."""
+"""LTGNN's memory: what it says of it before it is made, and how a history is renewed."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from ltgnn.graph import BipartiteGraph
 from ltgnn.models.ltgnn_config import LTGNNConfig
 from ltgnn.models.memory_need import TableCounts
+from ltgnn.ops import propagate
 
 
 def table_dtypes(config: LTGNNConfig) -> tuple[torch.dtype, torch.dtype]:
@@ -31,3 +34,20 @@ def table_counts(config: LTGNNConfig) -> TableCounts:
         training=3 * adjusted + copied,
         inference=max(swept, 1 + taken_out if taken_out else 0) + copied,
     )
+
+
+def renew_history(
+    graph: BipartiteGraph, config: LTGNNConfig, source: Tensor, delta: Tensor, history_sum: Tensor
+) -> None:
+    """Make the history exact, in place: history <- source, so delta <- 0 and history_sum <- A source. Without
+    variance reduction there is none: history <- 0, so delta <- source and history_sum <- 0.
+
+    O(edges dim), or O(nodes dim). All three tables are [num_nodes, dim].
+    """
+    if not config.variance_reduction:
+        delta.copy_(source)
+        history_sum.zero_()
+        return
+    source = source.to(history_sum.dtype)
+    propagate(graph, source, self_loops=config.self_loops, out=history_sum)
+    delta.zero_()

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ltgnn.models import ltgnn_memory
 from ltgnn.models.base import Batch, ModelConfig
 from ltgnn.models.layer_weights import inner_product
 from ltgnn.models.ltgnn import LTGNN
@@ -127,10 +128,9 @@ class LTGNNMultiScale(LTGNN):
         super().refresh()
         for _, tables in self._deep():
             assert tables.z is not None
-            propagate(
-                self.graph, tables.z, self_loops=self.config.self_loops, out=tables.history_sum
+            ltgnn_memory.renew_history(
+                self.graph, self.config, tables.z, tables.delta, tables.history_sum
             )
-            tables.delta.zero_()
 
     @property
     def has_fused_step(self) -> bool:

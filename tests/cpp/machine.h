@@ -29,7 +29,7 @@ inline bool has_avx512() {
 
 inline std::vector<const CpuKernels*> kernel_tables() {
   std::vector<const CpuKernels*> tables{&cpu_kernels_baseline()};
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(LTGNN_BASELINE_ONLY)
   if (has_avx2()) tables.push_back(&cpu_kernels_avx2());
   if (has_avx512()) tables.push_back(&cpu_kernels_avx512());
 #endif

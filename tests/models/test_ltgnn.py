@@ -8,6 +8,7 @@ from models.contract import checkerboard, state_of
 from models.dense import dense_adjacency, log_sum_of_negatives, random_graph
 
 from ltgnn.models import Batch, create
+from ltgnn.ops import ltgnn_forward_
 
 
 def exact(model) -> torch.Tensor:
@@ -163,3 +164,51 @@ def test_a_refresh_by_residual_makes_the_history_exact():
     model.training_step(batch)  # the 17th, which looks first
     expected = dense_adjacency(graph, False) @ e0
     torch.testing.assert_close(model.history_sum.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def outputs(model, seeds) -> torch.Tensor:
+    """[seeds, num_nodes, dim]: one sampled output of every node for each seed."""
+    c, rows = model.config, torch.arange(model.graph.num_nodes)
+    tables = model._tables()
+    return torch.stack(
+        [ltgnn_forward_(model.graph, tables, rows, alpha=c.alpha, fanout=c.fanout, seed=seed,
+                        self_loops=c.self_loops)[0].double() for seed in seeds]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("self_loops", [False, True])
+def test_without_variance_reduction_what_neighbors_hold_is_sampled(self_loops):
+    """No sum of a history is added, the mean is the exact output, and the noise is far above that of what moved."""
+    graph, spread = random_graph(), {}
+    for reduced in (False, True):
+        model = create("ltgnn", graph, dim=8, fanout=2, variance_reduction=reduced, lr=1e-3,
+                       self_loops=self_loops, refresh_residual=1e-9)  # fmt: skip
+        for step in range(20):
+            model.training_step(Batch(torch.arange(20), torch.arange(20), None, seed=step))
+        assert model.history_sum.any() == reduced
+        if not reduced:
+            torch.testing.assert_close(model.delta, model.e0.detach(), rtol=1e-5, atol=1e-6)
+        drawn = outputs(model, range(2000))
+        a, e0, alpha = dense_adjacency(graph, self_loops), model.e0.double(), model.config.alpha
+        error = drawn.mean(0) - ((1 - alpha) * a @ e0 + alpha * e0)
+        spread[reduced] = drawn.std(0)
+        assert (error.abs() <= 6 * spread[reduced] / 2000**0.5 + 1e-6).all()
+    assert spread[False].norm() > 5 * spread[True].norm()
+
+
+@pytest.mark.parametrize("depth", ["one_hop", "fixed_point"])
+def test_without_variance_reduction_and_with_every_neighbor_a_step_is_the_same(depth):
+    graph, moved = random_graph(), []
+    for reduced in (False, True):
+        model = create(
+            "ltgnn", graph, dim=8, fanout=256, variance_reduction=reduced, depth=depth, lr=0.01
+        )
+        for step in range(5):
+            model.training_step(Batch(torch.arange(20), torch.arange(20), None, seed=step))
+        moved.append(model.e0.detach().clone())
+    torch.testing.assert_close(*moved, rtol=1e-3, atol=1e-5)
+
+
+def test_candidates_need_the_history_for_one_hop():
+    with pytest.raises(ValueError, match="variance_reduction"):
+        create("ltgnn", random_graph(), loss="bpr", negatives="dns", variance_reduction=False)
