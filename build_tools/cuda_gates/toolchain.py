@@ -90,11 +90,6 @@ def _run(command: list[str], stdin: str | None = None) -> subprocess.CompletedPr
     return done
 
 
-def _targets(architectures: list[str]) -> list[str]:
-    numbers = [architecture.removeprefix("sm_") for architecture in architectures]
-    return [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
-
-
 def _compile(path: str, architectures: list[str], folder: Path) -> str | None:
     """What nvcc says of one file, its cubins in `folder`; None without the header of a library that it calls."""
     source = ROOT / path
@@ -103,10 +98,12 @@ def _compile(path: str, architectures: list[str], folder: Path) -> str | None:
         includes or (_toolkit().home / "include" / "cusparse.h").exists()
     ):
         return None
+    numbers = [architecture.removeprefix("sm_") for architecture in architectures]
+    targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in numbers]
     # Compiled whole, for the host too, which finds errors of its own; the cubins are kept on the way.
     compiled = _run(
         [
-            str(_toolkit().home / "bin" / "nvcc"), "-c", *_targets(architectures), *NVCC_FLAGS,
+            str(_toolkit().home / "bin" / "nvcc"), "-c", *targets, *NVCC_FLAGS,
             *[f"-I{include}" for include in includes], "-keep",
             "-keep-dir", str(folder), str(source), "-o", str(folder / f"{source.stem}.o"),
         ]
