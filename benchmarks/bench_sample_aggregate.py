@@ -114,7 +114,7 @@ class Problem:
         return sums + self.history_sum[self.rows]
 
     def pyg(self) -> Tensor:
-        """torch_sparse's sampler, as PyG's loaders call it, and a sparse product."""
+        """torch_sparse's sampler of one hop, and a sparse product."""
         pointers, column, nodes, _ = torch.ops.torch_sparse.sample_adj(
             self.indptr, self.indices64(), self.rows, self.fanout, False
         )
@@ -126,6 +126,21 @@ class Problem:
             warnings.simplefilter("ignore")  # torch says that its CSR support is in beta
             matrix = torch.sparse_csr_tensor(pointers, column, values, size, check_invariants=False)
         return matrix @ self.delta[nodes] + self.history_sum[self.rows]
+
+    def pyg_loader(self) -> Tensor:
+        """The sampler of PyG's NeighborLoader where pyg-lib is not installed, and torch_sparse's product."""
+        targets = len(self.rows)
+        nodes, source, target, _ = torch.ops.torch_sparse.neighbor_sample(
+            self.indptr, self.indices64(), self.rows, [self.fanout], False, True
+        )
+        counts = torch.bincount(target, minlength=targets)
+        factor = self.degrees()[1] / counts.clamp(min=1) * self.row_scale[self.rows]
+        values = torch.repeat_interleave(factor, counts) * self.col_scale[nodes[source]]
+        pointers = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        sums: Tensor = torch.ops.torch_sparse.spmm_sum(
+            None, pointers, source, values, None, None, self.delta[nodes]
+        )
+        return sums + self.history_sum[self.rows]
 
     def indices64(self) -> Tensor:
         """The indices as torch_sparse wants them, made once."""
@@ -152,6 +167,7 @@ class Problem:
         if self.device == "cpu" and find_spec("torch_sparse") is not None:
             import_module("torch_sparse")  # for its operators
             found["torch_sparse, sparse.mm"] = self.pyg
+            found["PyG's loader, torch_sparse"] = self.pyg_loader
         return found
 
 

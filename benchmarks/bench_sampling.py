@@ -69,6 +69,13 @@ class Problem:
         edge = (begin[:, None] + place).clamp_(max=len(self.indices) - 1)
         return torch.where(degree[:, None] > 0, self.indices[edge], -1)
 
+    def pyg_neighbors(self) -> None:
+        """The sampler of PyG's loaders without pyg-lib; in batches, for which its hash table is small."""
+        for rows in self.rows.split(1024):
+            torch.ops.torch_sparse.neighbor_sample(
+                self.graph.indptr, self.indices, rows, [self.fanout], False, True
+            )
+
     def check(self) -> None:
         """Negatives are none of the user's items; neighbours are distinct and the row's own."""
         for items in (self.negatives().numpy(), self.numpy_negatives()):
@@ -91,6 +98,7 @@ class Problem:
             found["torch_sparse neighbours"] = lambda: torch.ops.torch_sparse.sample_adj(
                 self.graph.indptr, self.indices, self.rows, self.fanout, False
             )
+            found["PyG neighbours"] = self.pyg_neighbors
         return found
 
 

@@ -43,7 +43,7 @@ struct Target {
     if (!good) return;
     const auto* indices = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[row];
     if (drawn < 0) {
-      __builtin_prefetch(indices);
+      prefetch_line(indices);
       return;
     }
     if (p.edge_starts != nullptr) {
@@ -57,7 +57,7 @@ struct Target {
     } else {
       draws.pick(drawn);
     }
-    for (int k = 0; k < count; ++k) __builtin_prefetch(indices + draws(drawn, k));
+    for (int k = 0; k < count; ++k) prefetch_line(indices + draws(drawn, k));
   }
 
   // Looks up the columns, column(k, number). False where one is out of range.

@@ -184,11 +184,16 @@ def _sorted_rows(indptr: Tensor, indices: Tensor, num_items: int) -> Tensor:
 
 
 def _rank(problem: Problem, block: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Score the short list and order it by (-score, id): [B, kept] each."""
+    """Score the short list and order it by (-score, id), in place: [B, kept] each."""
     num_items = len(problem.items)
-    ids = ids.sort(dim=1)[0]
-    scores, order = pair_scores(problem, block, ids).sort(dim=1, descending=True, stable=True)
-    ids = ids.gather(1, order)
+    scores = pair_scores(problem, block, ids)
+    # The list is in the order of approximate scores: of most rows that is the order wanted.
+    ahead, behind = scores[:, :-1], scores[:, 1:]
+    wrong = (behind > ahead) | ((behind == ahead) & (ids[:, 1:] < ids[:, :-1]))
+    rows = torch.nonzero(wrong.any(dim=1))[:, 0]
+    own, order = ids[rows].sort(dim=1)
+    best, place = scores[rows].gather(1, order).sort(dim=1, descending=True, stable=True)
+    scores[rows], ids[rows] = best, own.gather(1, place)
     ids.masked_fill_(ids == num_items, -1)
     return scores[:, : problem.kept], ids[:, : problem.kept]
 
