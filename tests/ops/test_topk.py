@@ -95,6 +95,18 @@ def test_a_query_alone_gets_the_same_bits(threads: int) -> None:
     assert_same(whole, full_ranking(queries, items, 10, None))
 
 
+def test_near_ties_within_the_list() -> None:
+    # A dozen items that differ in the last bit, far above all others: nothing has to be searched again.
+    generator = torch.manual_seed(6)
+    best = torch.randn(1, 48, generator=generator)
+    items = 0.1 * torch.randn(3000, 48, generator=generator)
+    near = torch.randperm(3000, generator=generator)[:12]
+    items[near] = best + torch.randint(-1, 2, (12, 48), generator=generator) * 2e-7
+    items[near[:2]] = items[near[2:4]]  # real ties, too
+    queries = best + 0.1 * torch.randn(200, 48, generator=generator)
+    assert_same(topk(queries, items, 20), full_ranking(queries, items, 20, None))
+
+
 def test_all_items_equal_returns_the_smallest_ids() -> None:
     items, queries = torch.full((5000, 3), 0.1), torch.full((9, 3), 0.7)
     _, ids = topk(queries, items, 4, block_bytes=300_000)
