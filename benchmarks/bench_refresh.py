@@ -26,7 +26,7 @@ REFRESHES = ("epoch", "100", "20", "adaptive 0.1")
 
 def settings_of(fanout: int, refresh: str) -> dict[str, Any]:
     """The model's settings of one cell."""
-    settings: dict[str, Any] = {"fanout": fanout}
+    settings: dict[str, Any] = {"fanout": fanout, "refresh_every": 0, "refresh_residual": 0.0}
     if refresh.startswith("adaptive"):
         settings["refresh_residual"] = float(refresh.split()[1])
     elif refresh != "epoch":
@@ -99,7 +99,13 @@ def main() -> None:
                 f"{row['refresh_seconds']:>8.2f}  {recalls}",
                 flush=True,
             )
-    harness.write(args.json, {"data": args.data, "epochs": args.epochs, "cells": cells})
+    result = {
+        "data": args.data,
+        "epochs": args.epochs,
+        "settings": dict(args.settings),
+        "cells": cells,
+    }
+    harness.write(args.json, result)
 
 
 if __name__ == "__main__":

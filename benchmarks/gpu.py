@@ -32,6 +32,7 @@ SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
 SMALL_CASES = "test_equals_reference and cuda and f32 and (d33 or hub or duplicates)"
 BENCHMARKS = {
     "bench_propagate": [["--graph", "synthetic"], ["--graph", "small"]],
+    "bench_propagate_backward": [["--graph", "synthetic"]],
     "bench_sample_aggregate": [[]],
     "bench_ltgnn_step": [[]],
     "bench_epoch_pairs": [[]],
