@@ -86,7 +86,8 @@ void run(const Tensor& indptr, const Tensor& indices, const OptionalTensor& weig
   LTGNN_CHECK(kOp, !share_memory(out, x),
               "out must not share memory with x: neighbours are read while rows are written");
   // The same rows in the same place are fine: each element of x0 is read before it is written.
-  const bool in_place = params.x0 == params.out && params.x0_stride == params.out_stride;
+  const bool alike = params.csr.num_rows <= 1 || params.x0_stride == params.out_stride;
+  const bool in_place = params.x0 == params.out && alike;
   LTGNN_CHECK(kOp, !x0_in || in_place || !share_memory(out, x0),
               "out must not share memory with x0 unless it is x0");
   check_row_fault(params, LTGNN_RUN(kOp, propagate, x, params));

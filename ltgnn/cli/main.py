@@ -60,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; or 1 where it could not be done, with the reason on standard error (with LTGNN_TRACEBACK=1 as a full
-        traceback). A wrong command line exits with 2.
+        0; 130 where it was interrupted; or 1 where it could not be done, with the reason on standard error (with
+        LTGNN_TRACEBACK=1 as a full traceback). A wrong command line exits with 2.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     command = words[0] if words else ""

@@ -21,7 +21,7 @@ def open_model(folder: str | Path) -> tuple[Experiment, RunData, Recommender, in
     """
     experiment, data = open_run(folder)
     kinds = ("last", "best") if experiment.protocol == "last" else ("best", "last")
-    present = [kind for kind in kinds if (Path(folder) / kind).exists()]
+    present = [kind for kind in kinds if checkpoint.is_there(Path(folder) / kind)]
     if not present:
         raise FileNotFoundError(
             f"{folder} holds no trained model yet: train it with --resume {folder}"

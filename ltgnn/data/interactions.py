@@ -18,7 +18,7 @@ IndexArray = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 class Interactions:
     """User-item pairs, with optional values, times and external ids.
 
-    Arrays are converted to the stated dtype and layout where that loses nothing. Pairs may repeat
+    Arrays are converted to the stated dtype and layout; values and times are rounded to it. Pairs may repeat
     and keep their order. Users and items without interactions are allowed: the counts say how many
     there are.
 
@@ -34,7 +34,7 @@ class Interactions:
 
     Raises:
         TypeError: an array of the wrong kind.
-        ValueError: wrong lengths, an index out of range, a value or time that is not finite.
+        ValueError: wrong lengths, an index out of range, a value or time that is not finite, an id past int64.
 
     Checks take O(num_interactions).
 
@@ -140,8 +140,11 @@ class Interactions:
             keep_values: False drops the values: each entry is an interaction and no more. Values of
                 boolean matrices are always dropped.
 
+        Complexity: O(stored entries + num_users).
+
         Raises:
             TypeError: not a scipy sparse matrix.
+            ValueError: a value is not finite in float32.
 
         Example:
             >>> from scipy.sparse import csr_matrix
@@ -218,6 +221,11 @@ def _ids(name: str, value: Any, length: int) -> Any:
     if array.size == 0 and array.dtype.kind == "f":  # what numpy makes of an empty list
         array = array.astype(np.int64)
     if array.dtype.kind in "iu":
+        past = np.flatnonzero(array > np.iinfo(np.int64).max)
+        if past.size:
+            raise ValueError(
+                f"Interactions: {name} must fit int64, got {array[past[0]]} at position {past[0]}"
+            )
         return np.ascontiguousarray(array, np.int64)
     if array.dtype.kind == "U":
         return np.ascontiguousarray(array)

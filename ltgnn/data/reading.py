@@ -52,22 +52,25 @@ def read(
         header: delimited only: True, False or "auto".
         split: "given": as the folder's files, or the store, say. "random": ``test_fraction`` of each user's
             interactions (at least one stays). "leave_last_out": each user's last by time. "none":
-            all is train. "auto": given where there is a test file, else random. All but given and
-            auto put the files of a folder together first.
+            all is train. "auto": given where there is a test file, or a store with a part beside train, else
+            random. All but given put the files of a folder together first.
         test_fraction: share for "random", from 0 up to but not including 1.
         valid_fraction: share of each user's train interactions to hold out for validation.
         seed: for the random choices; the same seed gives the same split on every machine.
-        max_bytes: largest accepted size of each file, unpacked. None: no limit, except that gzip
-            data which unpack to over 256 MiB and over 200 times their size are refused.
+        max_bytes: largest accepted size of each file, unpacked (parquet: as it is; stores: no limit). None: no
+            limit, except that gzip and npz data which unpack to over 256 MiB and over 200 times their size are
+            refused.
 
     Returns:
-        The data set, named after the file or folder. ``valid`` and ``test`` are None if there are
-        none.
+        The data set, named after the file or folder. ``valid`` and ``test`` are None where nothing was to be
+        split off.
 
     Raises:
         ValueError: malformed content as ``path:LINE:COL: expected ..., got ...``, a damaged or too
             large file, or options that do not fit.
+        TypeError: an option is of the wrong type.
         OSError: a file cannot be read.
+        ImportError: the file is parquet, and pyarrow is not installed.
 
     Time is linear in the bytes (LightGCN text: tens of millions of edges a second), plus
     O(E log E) for a split.

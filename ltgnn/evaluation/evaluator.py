@@ -55,8 +55,9 @@ def evaluate(
         "num_users" evaluated, and the mean of each metric as "recall@20" and so on.
 
     Raises:
-        TypeError: wrong dtype or type, see also `ltgnn.ops.topk`.
-        ValueError: wrong shape, unknown metric, k < 1, repeated user, no user to evaluate.
+        TypeError: wrong dtype, see also `ltgnn.ops.topk`.
+        ValueError: wrong shape, embeddings that are no tensor, users that are no integers, unknown metric, k < 1,
+            repeated user, no user to evaluate.
         IndexError: a user or item id is out of range.
 
     Complexity: O(n I D) time for n users with test items.

@@ -102,7 +102,12 @@ class Recommender(nn.Module, ABC):
 
     @abstractmethod
     def training_step(self, batch: Batch) -> Tensor:
-        """Learn from one batch and return its mean loss, a scalar float64 without the L2 term."""
+        """Learn from one batch and return its mean loss, a scalar float64 without the L2 term.
+
+        Raises:
+            ValueError: the batch lacks what the loss needs.
+            IndexError: a user or item of the batch is out of range (on the CPU).
+        """
 
     @abstractmethod
     def node_embeddings(self) -> Tensor:
@@ -219,7 +224,9 @@ class Recommender(nn.Module, ABC):
 
         Raises:
             ValueError: the loss needs negatives, and the batch has none or another number of them.
+            IndexError: a user or item of the batch is out of range (CPU).
         """
+        batch.require_within(self.graph.num_users, self.graph.num_items, self.name)
         if self.needs_negatives:
             self._check_negatives(batch)
         offset, pairs = self.graph.num_users, len(batch.users)

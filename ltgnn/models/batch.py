@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -27,3 +28,25 @@ class Batch:
     seed: int
     learning_rate_factor: float = 1.0
     log_q: Tensor | None = None
+
+    def require_within(self, num_users: int, num_items: int, name: str) -> None:
+        """Refuse numbers of no user or no item, which as node numbers would be those of others.
+
+        Only on the CPU: on a GPU a look at them would have to wait for it.
+
+        Raises:
+            IndexError: naming the model `name`, the field, the bound and what came.
+        """
+        for field, numbers, bound in (
+            ("users", self.users, num_users),
+            ("items", self.items, num_items),
+            ("negatives", self.negatives, num_items),
+        ):
+            if numbers is None or not numbers.is_cpu or not numbers.numel():
+                continue
+            low, high = (int(end) for end in torch.aminmax(numbers))
+            if low < 0 or high >= bound:
+                wrong = low if low < 0 else high
+                raise IndexError(
+                    f"{name}: the batch's {field} must be in [0, {bound}), got {wrong}"
+                )

@@ -17,6 +17,8 @@ class CapturedStep:
     table has changed. Batches of another size than `batch_size`, and all batches on the CPU, run by themselves: the
     same results, to the bit.
 
+    The memory is made exact by `refresh_every` alone: `refresh_residual` would have to look at what a replay left.
+
     A fault that a replay meets (a user or an item that is none) makes its loss NaN, and is raised by the next
     operator that is called by itself.
 
@@ -24,7 +26,7 @@ class CapturedStep:
         model: trained in place; with BPR of one unmixed negative, without c1, c2 and faithful.
         batch_size: pairs in a batch.
         seed: with the model's step counter it decides which neighbours are drawn; a batch's own seed is not used,
-            since a graph holds its numbers for good.
+            since a graph holds its numbers for good; but negatives are chosen among candidates by it.
 
     Raises:
         ValueError: the model's step is not the fused one, or batch_size is not positive.

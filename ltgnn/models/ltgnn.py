@@ -15,7 +15,7 @@ from ltgnn.models.base import Batch, ModelConfig, Recommender
 from ltgnn.models.ltgnn_config import LTGNNConfig
 from ltgnn.models.memory_need import MemoryNeed, RunSizes, TableCounts
 from ltgnn.models.neighbor_sampling import NeighborSampling
-from ltgnn.models.output_adjustment import output_adjustment
+from ltgnn.models.output_adjustment import output_adjustment, sent_rows
 from ltgnn.models.pair_exclusion import exclude_pairs
 from ltgnn.ops import (
     LtgnnTables,
@@ -128,6 +128,7 @@ class LTGNN(Recommender):
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class; csrc/kernels/ltgnn_step.h has the equations."""
         c = self.config
+        batch.require_within(self.graph.num_users, self.graph.num_items, self.name)
         if self._refresh_is_due(batch):
             self.refresh()
         batch = self.choose_negatives(batch)
@@ -165,7 +166,7 @@ class LTGNN(Recommender):
         batch = self.choose_negatives(batch)
         rows, positions, l2 = self._targets(batch)
         # What the sums below are over: the forward writes z.
-        sent = _exact((self.e0 if self.z is None else self.z).detach()[rows])
+        sent = sent_rows(self.e0, self.z, rows, c)
         out, h = ltgnn_forward_(
             self.graph, tables, rows, alpha=c.alpha, c0=c.c0, seed=batch.seed, self_loops=c.self_loops,
             **self.sampling.arguments,

@@ -66,7 +66,13 @@ class ScoreMix:
 
     @torch.no_grad()
     def score_block(self, users: Tensor) -> Tensor:
-        """[len(users), num_items] float32: the mixed scores of some users, int64 from 0."""
+        """[len(users), num_items] float32: the mixed scores of some users, int64 from 0.
+
+        Raises:
+            IndexError: there is no such user.
+            RuntimeError: a model is still to be fitted.
+        """
+        users = self.models[0]._check_users(users)
         width = self.block_users
         if len(users) > width:
             return torch.cat([self.score_block(part) for part in users.split(width)])

@@ -19,20 +19,20 @@ def nearest_items(graph: BipartiteGraph, count: int) -> tuple[Tensor, Tensor]:
     nearest, as in the published code.
 
     Returns:
-        (items [num_items, k] int64, k = min(count, num_items); omega [num_items, k] float32, 0 where an item has
-        fewer).
+        (items [num_items, k] int64, k = min(count, num_items); omega [num_items, k] float32). Where an item has
+        fewer, the rest are itself, with omega 0.
 
     Complexity: O(sum of squared user degrees), in blocks of bounded memory.
     """
     users = graph.to_scipy()
     items = users.T.tocsr()
     k = min(count, graph.num_items)
-    near = np.zeros((graph.num_items, k), dtype=np.int64)
+    near = np.tile(np.arange(graph.num_items)[:, None], k)
     omega = np.zeros((graph.num_items, k), dtype=np.float32)
     totals = np.asarray(items @ users.sum(axis=1)).ravel()
     column = 1.0 / np.sqrt(totals + 1.0)
     # Bounds the product's entries: those of row i are at most the degrees of its users added up.
-    ends = np.cumsum(totals)
+    ends = np.cumsum(totals, dtype=np.float64)
     start = 0
     while start < graph.num_items and k:
         reached = ends[start - 1] if start else 0.0

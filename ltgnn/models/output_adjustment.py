@@ -10,6 +10,17 @@ from ltgnn.models.ltgnn_config import LTGNNConfig
 from ltgnn.ops import propagate
 
 
+def sent_rows(e0: Tensor, z: Tensor | None, rows: Tensor, config: LTGNNConfig) -> Tensor:
+    """[len(rows), dim]: what rows send to their neighbours' outputs, less the normalisation and 1 - alpha.
+
+    It is Z, or E0 where there is no z, less the share of c1 A E0; of E0 as it is, not as it was at the refresh.
+    """
+    own = e0.detach()[rows]
+    own = own.to(torch.promote_types(own.dtype, torch.float32))
+    sent = own if z is None else z[rows].to(own.dtype)
+    return sent - config.c1 / (1 - config.alpha) * own if config.c1 and config.alpha < 1 else sent
+
+
 def output_adjustment(graph: BipartiteGraph, e0: Tensor, config: LTGNNConfig) -> Tensor:
     """[num_nodes, dim]: c1 A E0 + c2 zinf.
 

@@ -165,6 +165,7 @@ class UltraGCN(Recommender):
     def training_step(self, batch: Batch) -> Tensor:
         """See the base class; the gradient is in closed form."""
         c, offset, pairs = self.config, self.graph.num_users, len(batch.users)
+        batch.require_within(offset, self.graph.num_items, self.name)
         negatives, rarity = self._draw(batch.seed, pairs)
         near = self._near[batch.items]
         nodes = torch.cat(

@@ -72,10 +72,11 @@ def error_bounds(queries: Tensor, items: Tensor, dtype: torch.dtype, block: int)
     limits = torch.finfo(dtype)
     if len(product) and float(product.max()) >= limits.max / 4:
         raise ValueError(f"topk: scores must fit {dtype}, got norms of product {product.max():.3g}")
-    if dim <= 1:  # one product, rounded once, is the score itself
+    shortened = _input_rounding(queries.device, dtype)
+    if dim <= 1 and not shortened:  # one product, rounded once, is the score itself
         return torch.zeros_like(product)
     unit = limits.eps / 2
-    relative = 2 * (_input_rounding(queries.device, dtype) + (dim + 2) * unit)
+    relative = 2 * (shortened + (dim + 2) * unit)
     # Underflow errs absolutely, by at most `tiny` per term, unless everything is zero.
     return torch.where(product > 0, relative * product + 2 * dim * limits.tiny, product)
 

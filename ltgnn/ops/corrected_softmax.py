@@ -40,7 +40,7 @@ def corrected_softmax_loss_and_grad(
     Args:
         x: [num_rows, dim], float32 or float64, contiguous: users' and items' rows.
         users, items: [batch], int64, row numbers of x: pair b is a positive.
-        tau: temperature of the positives, and of all where user_tau is None; positive.
+        tau: temperature of the positives, and of all where user_tau is None; at least 1e-6, with log_q more.
         user_tau: [batch], positive, the temperature of the negatives of each pair.
         log_q: [batch], the logarithm of each item's probability; finite.
         exponent, allow_bf16, skip: as for `in_batch_softmax_loss`; bfloat16 rounds corrected logits, as at

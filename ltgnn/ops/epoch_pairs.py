@@ -30,7 +30,7 @@ def epoch_pairs(
         num_cols: columns are below it.
         begin: position of the first pair.
         count: number of pairs; `begin + count` is at most num_edges.
-        seed: any int; another seed is another order.
+        seed: int64; another seed is another order.
         rows: [1 to 2**32], int64. Where given, each pair is instead a uniform entry of a uniform one of these rows.
 
     Returns:

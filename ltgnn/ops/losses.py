@@ -56,7 +56,7 @@ def in_batch_softmax_loss(
     Args:
         x: [num_rows, dim], float32 or float64, contiguous: users' and items' rows.
         users, items: [batch], int64, row numbers of x: pair b is a positive.
-        tau: temperature, positive.
+        tau: temperature, at least 1e-6.
         exponent: weight of the logarithm.
         allow_bf16: factors of the three matrix products may be rounded to bfloat16, with sums in float32, where
             the machine multiplies those faster: on processors with AVX-512 BF16, for float32 and tau >= 1/32.

@@ -28,7 +28,7 @@ def negative_sample(
         indices: [num_edges], int32 or int64, item numbers plus `first_item`, sorted and distinct for each user.
         users: [num_draws], int64.
         num_items: number of items, below 2**31.
-        seed: any int; draw k depends on (seed, k) only.
+        seed: int64; draw k depends on (seed, k) only.
         first_item: what `indices` has added to an item's number, below 2**31: in a graph's, the number of users.
 
     Returns:

@@ -64,8 +64,8 @@ def neyman_fanout(
     ):
         if vector is not None and vector.shape != (size,):
             raise ValueError(f"neyman_fanout: {name} must be [{size}], got {list(vector.shape)}")
-    if not budget >= 0:
-        raise ValueError(f"neyman_fanout: budget must not be negative, got {budget}")
+    if not 0 <= budget < float("inf"):
+        raise ValueError(f"neyman_fanout: budget must be finite and not negative, got {budget}")
     most = csr.indptr.diff().clamp(max=MAX_FANOUT)
     if budget == 0 or num_rows == 0:
         return torch.zeros_like(most, dtype=torch.int16)
@@ -83,7 +83,7 @@ def neyman_fanout(
         return most.to(torch.int16)
     positive = sigma[sigma > 0]
     if not positive.numel():
-        return most.clamp(max=int(budget)).to(torch.int16)
+        return most.clamp(max=max(1, int(budget))).to(torch.int16)
     low, high = 0.25 / float(positive.max()), 2.0 * MAX_FANOUT / float(positive.min())
     for _ in range(_HALVINGS):
         middle = (low * high) ** 0.5

@@ -43,8 +43,9 @@ def propagate(
         weight: [num_edges] in the order of the graph's edges; replaces normalisation and stored values.
             float32, or float64 where x is.
         self_loops: add the identity to A; the graph must be square.
-        out: [num_rows, dim], written and returned; then no gradient is recorded. Worth it for large results,
-            since fresh memory costs page faults.
+        out: [num_rows, dim], contiguous, written and returned; then no gradient is recorded. It may be x0, else
+            shares no memory with x or x0, and is not for 'cusparse'. Worth it for large results, since fresh
+            memory costs page faults.
         backend: 'native' is our kernel on every device. 'cusparse' is NVIDIA's, for x on a GPU, forward and
             backward, differentiable in x and x0: it keeps one value for each edge (rounded to the dtype of x) and
             a plan beside the graph from the first call on, and has no self_loops and no gradient of weight.
@@ -55,8 +56,9 @@ def propagate(
         [num_rows, dim], dtype of x. Differentiable in x, x0 and weight.
 
     Raises:
-        ValueError: a shape, dtype, device or a row pointer is wrong.
-        IndexError: an index of the graph is out of range.
+        ValueError: a shape, dtype, device, alpha, out, backend or a row pointer is wrong.
+        IndexError: an index of the graph is out of range. On a GPU this and a bad row pointer come with a later
+            call, or with this one where LTGNN_CUDA_CHECK=1.
         TypeError: graph is of another kind, or x is not a tensor.
         NotImplementedError: x is on a GPU, and ltgnn was built without CUDA.
 

@@ -35,13 +35,16 @@ def sparse_projection(
         seed: of the signs; the same ones for every device.
         density: share of entries that are not 0: 1/3 is Achlioptas', 1 / sqrt(rows) Li et al.'s.
         dtype: float32 or float64.
-        out: [rows, dim], written and returned, of any dtype and device.
+        out: [rows, dim], written and returned, of any floating point dtype and device.
 
     Returns:
         [rows, dim], dense, on the CPU where there is no out.
 
     Raises:
-        ValueError: rows is negative, dim below 1, or density not in (0, 1].
+        ValueError: rows is negative, dim below 1, density not in (0, 1], or out of another shape.
+        TypeError: the dtype is not floating point.
+
+    Complexity: O(rows * dim).
 
     Source: Achlioptas, PODS 2001; Li, Hastie and Church, Very Sparse Random Projections, KDD 2006.
 
@@ -57,6 +60,11 @@ def sparse_projection(
         )
     if not 0 < density <= 1:
         raise ValueError(f"sparse_projection: density must be in (0, 1], got {density}")
+    if out is not None and out.shape != (rows, dim):
+        raise ValueError(f"sparse_projection: out must be [{rows}, {dim}], got {list(out.shape)}")
+    dtype = dtype if out is None else out.dtype
+    if not dtype.is_floating_point:
+        raise TypeError(f"sparse_projection: dtype must be floating point, got {dtype}")
     table = torch.empty(rows, dim, dtype=dtype) if out is None else out
     generator = torch.Generator().manual_seed(seed)
     for part in row_blocks(rows):

@@ -34,11 +34,11 @@ def sample_aggregate(
     `edge_starts`, in proportion to an importance and weighed by its inverse (Hansen and Hurwitz, 1943).
 
     Args:
-        graph: as for `propagate`; normalised from its degrees where it is a `BipartiteGraph`.
+        graph: a `BipartiteGraph`, normalised from its degrees, or a `Csr` without weight.
         rows: [num_targets], int64, each in [0, num_rows); repetitions allowed.
         x: [num_cols, dim], float32 or float64, contiguous.
         fanout: neighbours drawn for each row, in [0, 256].
-        seed: any int; a row's draws depend on (seed, row) only.
+        seed: int64; a row's draws depend on (seed, row) only.
         history: [num_cols, dim], subtracted from x.
         history_sum: [num_rows, dim], added to the result.
         self_loops: add the identity to A; it is never sampled but taken exactly.
@@ -50,7 +50,9 @@ def sample_aggregate(
         [num_targets, dim]. No gradient is recorded.
 
     Raises:
-        ValueError, IndexError, TypeError: as for `propagate`; fanout out of range; a graph with stored values.
+        ValueError: a shape, dtype, device, row pointer or fanout is wrong, or the graph has stored values.
+        IndexError: a row, or an index of the graph, is out of range.
+        TypeError: graph is of another kind, or x is not a tensor.
 
     Complexity: O(num_targets * fanout * dim); by importance O(num_targets * fanout * log(degree)) more.
 
@@ -61,6 +63,8 @@ def sample_aggregate(
         >>> ltgnn.ops.sample_aggregate(graph, rows, x, fanout=8, seed=0)[:, 0]
         tensor([1.2071, 1.2071])
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"sample_aggregate: x must be a torch.Tensor, got {type(x).__name__}")
     csr = as_csr(graph, x, weight=None, self_loops=self_loops, op="sample_aggregate")
     if csr.weight is not None:
         raise ValueError(

@@ -177,7 +177,7 @@ def _sorted_rows(indptr: Tensor, indices: Tensor, num_items: int) -> Tensor:
     falls = torch.nonzero(indices[1:] < indices[:-1])[:, 0].cpu() + 1
     starts = indptr[torch.searchsorted(indptr, falls)]
     if bool((starts == falls).all()):  # each is the first of its row
-        return indices
+        return indices.contiguous()
     rows = torch.repeat_interleave(torch.arange(len(indptr) - 1), indptr.diff())
     keys = rows.to(indices.device) * num_items + indices
     return (keys.sort()[0] % num_items).to(indices.dtype)

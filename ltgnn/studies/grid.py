@@ -30,7 +30,8 @@ def expand(config: StudyConfig) -> list[Cell]:
     `ltgnn.fanout: [0, 4]` makes three cells, not four. Without grid and variants the base is the one cell.
 
     Raises:
-        ValueError: two cells have one name, or a combination names no model that exists.
+        ValueError: two cells have one name, a key of the grid has one value twice, or a combination names no model
+            that exists.
 
     Example:
         >>> from ltgnn.studies import StudyConfig, expand
@@ -40,6 +41,11 @@ def expand(config: StudyConfig) -> list[Cell]:
     """
     cells: dict[str, Cell] = {}
     if config.grid:
+        for key, choices in config.grid.items():
+            texts = [_text(choice) for choice in choices]
+            twice = next((text for text in texts if texts.count(text) > 1), None)
+            if twice is not None:
+                raise ValueError(f"grid: {key} has the value {twice} more than once")
         for values in itertools.product(*config.grid.values()):
             asked = dict(zip(config.grid, values, strict=True))
             model = asked.get("model", config.base.get("model", "ltgnn"))

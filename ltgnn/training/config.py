@@ -15,7 +15,7 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training interactions.
         batch_size: observed pairs in a step; 0: a power of two from 256 to 2048, for about 400 steps an epoch, and
-            with BPR up to 32768 for about 3000 where there are millions of interactions.
+            with losses of drawn negatives up to 32768 for about 3000 where there are millions of interactions.
         sampling: 'interactions': every pair once an epoch, shuffled; 'users': as many pairs, each of a uniform
             user and a uniform item of that user (the LTGNN authors' way).
         schedule: learning rate over the whole run: 'constant', or 'cosine' (falling to zero).

@@ -55,6 +55,7 @@ def run(
     Raises:
         FileExistsError: run_dir holds a run, and overwrite is off.
         ValueError: data or settings are wrong.
+        MemoryError: the run would need more memory than there is.
         TrainingError: the loss is not finite.
     """
     start = time.perf_counter()
@@ -93,6 +94,8 @@ def resume(
     Raises:
         FileNotFoundError: there is no run in run_dir.
         CheckpointError: its data, or all its checkpoints, are damaged.
+        ValueError: the block store that it trains on is damaged or another one.
+        MemoryError, TrainingError: as for `run`.
     """
     start = time.perf_counter()
     experiment, data = open_run(run_dir)

@@ -49,6 +49,9 @@ class PairSampler:
         seed: of the run.
         popularity: draw them in proportion to degree^0.75, else uniformly.
         log_q: tell each item's log probability of being in a batch.
+
+    Raises:
+        ValueError: batch_size is below 1, negatives is negative, or there is no such sampling.
     """
 
     def __init__(
@@ -62,6 +65,13 @@ class PairSampler:
         popularity: bool = False,
         log_q: bool = False,
     ) -> None:
+        for name, value, least in (("batch_size", batch_size, 1), ("negatives", negatives, 0)):
+            if value < least:
+                raise ValueError(f"PairSampler: {name} must be at least {least}, got {value}")
+        if sampling not in ("interactions", "users"):
+            raise ValueError(
+                f"PairSampler: sampling must be 'interactions' or 'users', got {sampling!r}"
+            )
         self.graph = graph
         self.batch_size = batch_size
         self.negatives = int(negatives)

@@ -54,7 +54,7 @@ def score(
     truth = truth or data
     chosen = np.flatnonzero(truth.degrees(split))
     if 0 < eval_users < len(chosen):
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(seed % 2**64)
         chosen = np.sort(random.choice(chosen, eval_users, replace=False))
     if not len(chosen):
         raise ValueError(f"nobody has an interaction in {split}")

@@ -69,7 +69,7 @@ class Trainer:
         config: how to train.
         evaluate: returns metrics by split, such as `{"valid": {"recall@20": 0.1}}`. None: no evaluation.
         monitor_split: the split whose `config.monitor` chooses the best epoch.
-        run_dir: where to save; None: nowhere.
+        run_dir: where to save, a folder that is made where there is none; None: nowhere.
         progress: show progress bars.
         on_epoch: called with each epoch's record.
     """
@@ -104,8 +104,12 @@ class Trainer:
         """Train up to `config.epochs` epochs, from wherever the history stands.
 
         Raises:
-            TrainingError: the loss is not finite; the last checkpoint is left as it was.
+            TrainingError: the loss, or what the model has learned, is not finite; the last checkpoint is left as it
+                was.
+            CheckpointError: the model could not be saved.
         """
+        if self.run_dir is not None:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
         while self.history.last_epoch < self.epochs and not self.history.stopped:
             self._run_epoch(self.history.last_epoch + 1)
         return self.history
@@ -116,10 +120,12 @@ class Trainer:
         Where there is none yet, since the run was killed before its first was whole, it begins anew.
 
         Raises:
+            ValueError: there is no run_dir.
             CheckpointError: there are checkpoints, but none is intact.
         """
         if self.run_dir is None:
             raise ValueError("resume: the trainer has no run_dir")
+        self.run_dir.mkdir(parents=True, exist_ok=True)
         if checkpoint.is_there(self.run_dir / "last"):
             saved = checkpoint.load_into(self.run_dir / "last", self.model.state_dict())
             self.history = History(**saved.meta["history"])
@@ -131,7 +137,11 @@ class Trainer:
         os.replace(scratch, path)
 
     def load_best(self) -> None:
-        """Put the best epoch's parameters into the model, where one was saved."""
+        """Put the best epoch's parameters into the model, where one was saved.
+
+        Raises:
+            CheckpointError: it was, but is not intact.
+        """
         if self.run_dir is not None and checkpoint.is_there(self.run_dir / "best"):
             checkpoint.load_into(self.run_dir / "best", self.model.state_dict())
 
@@ -149,18 +159,18 @@ class Trainer:
         record: dict[str, Any] = {"epoch": epoch, "loss": loss, "seconds": seconds}
         history = self.history
         history.epochs.append(record)
-        if self._is_evaluated(epoch):
+        if self.evaluate is not None and self._is_evaluated(epoch):
             start = time.perf_counter()
-            record.update(self.evaluate(self.model) if self.evaluate else {})
+            record.update(self.evaluate(self.model))
             record["eval_seconds"] = time.perf_counter() - start
-            value = record.get(self.monitor_split, {}).get(self.config.monitor)
+            value = self._monitored(record)
             if value is not None and (history.best_value is None or value > history.best_value):
                 history.best_value, history.best_epoch = value, epoch
                 self._save("best")
-            evaluations = sum(
-                "eval_seconds" in other for other in history.epochs[history.best_epoch :]
+            since = sum(
+                self._monitored(other) is not None for other in history.epochs[history.best_epoch :]
             )
-            if self.config.patience and evaluations >= self.config.patience:
+            if self.config.patience and since >= self.config.patience:
                 history.stopped = True
         if self.run_dir is not None:
             with open(self.run_dir / "log.jsonl", "a") as log:
@@ -204,6 +214,11 @@ class Trainer:
                 f"an embedding is not finite after epoch {epoch}. The last checkpoint is kept"
             )
         return loss
+
+    def _monitored(self, record: dict[str, Any]) -> float | None:
+        """What chooses the best epoch; None where an epoch was not evaluated, or not on that split."""
+        value: float | None = record.get(self.monitor_split, {}).get(self.config.monitor)
+        return value
 
     def _is_evaluated(self, epoch: int) -> bool:
         every = self.config.eval_every

@@ -51,6 +51,11 @@ def test_empty() -> None:
         ({"times": [0.0, np.inf]}, ValueError, "finite in float64, got inf at position 1"),
         ({"times": ["a", "b"]}, TypeError, "times must be real numbers"),
         ({"user_ids": [1, 2, 3]}, ValueError, "user_ids must have 2 entries, got 3"),
+        (
+            {"user_ids": np.array([1, 2**63], np.uint64)},
+            ValueError,
+            "user_ids must fit int64, got 9223372036854775808 at position 1",
+        ),
         ({"item_ids": [1.0, 2.0, 3.0]}, TypeError, "item_ids must be integers or text"),
     ],
 )

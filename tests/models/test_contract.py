@@ -154,6 +154,26 @@ def test_users_out_of_range_are_named(name):
         model.score_block(torch.tensor([3, SIDE]))
 
 
+@pytest.mark.parametrize("field", ["users", "items", "negatives"])
+@pytest.mark.parametrize("wrong", [-1, SIDE])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [*((name, {}) for name in MODELS if MODELS[name].is_trained), ("ltgnn", {"loss": "bpr"})],
+)
+def test_batches_out_of_range_are_named(name, settings, wrong, field):
+    model = create(name, checkerboard(), dim=8, **settings)
+    numbers = {key: torch.tensor([0, 5]) for key in ("users", "items", "negatives")}
+    if not model.needs_negatives and field != "negatives":
+        numbers["negatives"] = None
+    numbers[field] = torch.tensor([3, wrong])
+    before = state_of(model)
+    with pytest.raises(
+        IndexError, match=rf"{name}: the batch's {field} must be in \[0, {SIDE}\), got {wrong}"
+    ):
+        model.training_step(Batch(**numbers, seed=0))
+    assert same_bits(state_of(model), before)
+
+
 def test_a_table_has_a_row_for_each_node():
     model = create("ltgnn", checkerboard(), dim=8)
     assert model.e0.shape == (2 * SIDE, 8)

@@ -37,6 +37,9 @@ def test_a_user_scores_alike_alone_and_among_others(models):
     for users in ([5], [39, 5, 0], [7] * 300):
         assert torch.equal(mix.score_block(torch.tensor(users)), whole[users])
     assert mix.score_block(EVERYONE[:0]).shape == (0, SIDE)
+    for user in (-1, SIDE):
+        with pytest.raises(IndexError, match=rf"users must be in \[0, {SIDE}\), got {user}"):
+            mix.score_block(torch.tensor([user]))
 
 
 def test_a_good_model_mends_a_bad_one(models):

@@ -97,13 +97,14 @@ def test_the_step_is_the_gradient_of_the_loss_without_the_pair():
     torch.testing.assert_close(moved, own.grad, rtol=1e-3, atol=1e-7)
 
 
-def test_of_the_fixed_point_it_takes_what_was_summed():
+@pytest.mark.parametrize("c1", [0.0, 0.1])
+def test_of_the_fixed_point_it_takes_what_was_summed(c1):
     """With exact neighbours the outputs are a step of the stored Z as it was, over the graph without the pair."""
     graph = random_graph()
     users, items = edges_of(graph)
     users, items = users[:6], items[:6]
     model = create(
-        "ltgnn", graph, dim=8, depth="fixed_point", alpha=0.3, fanout=64, allow_bf16=False
+        "ltgnn", graph, dim=8, depth="fixed_point", alpha=0.3, c1=c1, fanout=64, allow_bf16=False
     )
     z, e0, offset = model.z.double(), model.e0.detach().double(), graph.num_users
     a = dense_adjacency(graph, False)
@@ -111,7 +112,7 @@ def test_of_the_fixed_point_it_takes_what_was_summed():
     for u, i in zip(users.tolist(), (items + offset).tolist(), strict=True):
         without = a.clone()
         without[u, i] = without[i, u] = 0
-        outputs.append((0.7 * without @ z + 0.3 * e0)[[u, i]])
+        outputs.append((0.7 * without @ z + 0.3 * e0 - c1 * without @ e0)[[u, i]])
     u, i = torch.nn.functional.normalize(torch.stack(outputs), dim=2).unbind(1)
     logits = u @ i.T / model.config.tau
     others = log_sum_of_negatives(logits, graph, users, items)

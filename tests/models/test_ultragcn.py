@@ -72,6 +72,7 @@ def test_nearest_items(count, block, monkeypatch):
     there = omega.numpy() > 0
     rows = np.arange(graph.num_items)[:, None]
     np.testing.assert_allclose(want[rows, near.numpy()][there], best[there], rtol=1e-5)
+    assert (near.numpy() == rows)[~there].all()
 
 
 def test_sum_by_row():

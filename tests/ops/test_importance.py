@@ -237,13 +237,26 @@ def test_everything_is_exact_where_the_budget_covers_it() -> None:
     assert torch.equal(still.long(), graph.degrees.clamp(max=1))
 
 
+def test_rows_draw_one_where_all_lengths_are_zero() -> None:
+    graph = graph_of_two_sizes()
+    drawn = neyman_fanout(graph, torch.zeros(44), budget=0.5)
+    assert torch.equal(drawn.long(), graph.degrees.clamp(max=1))
+
+
 def test_bad_budgets() -> None:
     graph, ones = graph_of_two_sizes(), torch.ones(44)
     for call, text in [
         ({"length": ones[1:], "budget": 1}, r"length must be \[44\], got \[43\]"),
         ({"length": ones, "budget": 1, "frequency": ones[1:]}, r"frequency must be \[44\], got"),
-        ({"length": ones, "budget": -1}, "budget must not be negative, got -1"),
-        ({"length": ones, "budget": float("nan")}, "budget must not be negative, got nan"),
+        ({"length": ones, "budget": -1}, "budget must be finite and not negative, got -1"),
+        (
+            {"length": ones, "budget": float("nan")},
+            "budget must be finite and not negative, got nan",
+        ),
+        (
+            {"length": ones, "budget": float("inf")},
+            "budget must be finite and not negative, got inf",
+        ),
     ]:
         with pytest.raises(ValueError, match=f"neyman_fanout: {text}"):
             neyman_fanout(graph, **call)

@@ -157,6 +157,13 @@ def test_out_may_be_x0() -> None:
     assert torch.equal(propagate(graph, x, x0=x0, alpha=0.4, out=x0), want)
 
 
+def test_out_may_be_the_one_row_of_x0() -> None:
+    graph = scipy.sparse.csr_matrix([[1.0, 2.0]])
+    x, x0 = table(2), table(1, seed=1)
+    want = propagate(graph, x, x0=x0, alpha=0.4)
+    assert torch.equal(propagate(graph, x, x0=x0, alpha=0.4, out=x0), want)
+
+
 @pytest.mark.parametrize("first", [0, 1, 4, 8])
 def test_out_must_not_overlap_x(first: int) -> None:
     """x is rows 0 to 9 of a buffer; out begins inside of it."""

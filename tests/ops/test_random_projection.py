@@ -116,6 +116,10 @@ def test_graphs_without_edges(sizes: tuple[int, int]) -> None:
 def test_errors_name_the_argument() -> None:
     graph = heavy_graph()
     cases = [
+        (
+            lambda: sparse_projection(3, 2, seed=0, out=torch.empty(5, 7)),
+            r"out must be \[3, 2\], got \[5, 7\]",
+        ),
         (lambda: random_projection(graph, 0), "dim must be at least 1, got 0"),
         (lambda: random_projection(graph, 4, hop_weights=()), "hop_weights must be at least one"),
         (lambda: random_projection(graph, 4, density=0.0), r"density must be in \(0, 1\], got 0"),
@@ -125,3 +129,5 @@ def test_errors_name_the_argument() -> None:
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
             call()
+    with pytest.raises(TypeError, match="dtype must be floating point, got torch.int64"):
+        sparse_projection(3, 2, seed=0, dtype=torch.int64)

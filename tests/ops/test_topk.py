@@ -139,6 +139,24 @@ def test_sliced_and_transposed_inputs() -> None:
     assert_same(topk(queries, items, 5), full_ranking(queries, items, 5, None))
 
 
+def test_seen_may_be_a_column_of_pairs() -> None:
+    pairs = torch.tensor([[0, 1], [0, 4], [1, 2]])
+    queries, items = integers(2, 3, 3, 1), integers(6, 3, 3, 2)
+    seen = torch.tensor([0, 2, 3]), pairs[:, 1]
+    assert_same(topk(queries, items, 3, seen=seen), full_ranking(queries, items, 3, seen))
+
+
+def test_one_column_in_shortened_products() -> None:
+    # Where torch may round factors of a product, the score of one column is not exact either.
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        queries, items = torch.full((3, 1), 1.1), torch.full((100, 1), 1.1)
+        assert_same(topk(queries, items, 2), full_ranking(queries, items, 2, None))
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+
+
 def test_inputs_are_not_changed_and_results_need_no_grad() -> None:
     queries = integers(4, 3, 3, 1).requires_grad_()
     items, copy = integers(700, 3, 3, 2), integers(700, 3, 3, 2)

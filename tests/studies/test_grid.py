@@ -70,6 +70,7 @@ def test_values_that_look_alike_are_told_apart():
         ({"metrics": ["recall"]}, "metrics must be METRIC@K"),
         ({"metrics": []}, "metrics must name at least one"),
         ({"grid": {"epochs": [1]}, "variants": {"epochs=1": {}}}, "is the name of another cell"),
+        ({"grid": {"epochs": [1, "1"]}}, "grid: epochs has the value 1 more than once"),
     ],
 )
 def test_what_makes_no_sense_is_named(parts, message):

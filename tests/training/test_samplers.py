@@ -23,6 +23,22 @@ def sampler(graph, **options):
     return PairSampler(graph, **{**defaults, **options})
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "PairSampler: batch_size must be at least 1, got 0"),
+        ({"negatives": -1}, "PairSampler: negatives must be at least 0, got -1"),
+        (
+            {"sampling": "items"},
+            "PairSampler: sampling must be 'interactions' or 'users', got 'items'",
+        ),
+    ],
+)
+def test_refuses(change, message):
+    with pytest.raises(ValueError, match=message):
+        sampler(graph_of(PAIRS), **change)
+
+
 def test_an_epoch_holds_every_pair_once():
     batches = list(sampler(graph_of(PAIRS)).epoch(1))
     assert [len(batch.users) for batch in batches] == [3, 3, 1]

@@ -40,6 +40,21 @@ def test_patience_stops_early():
     assert (history.last_epoch, history.best_epoch) == (4, 2)
 
 
+def test_patience_counts_only_what_is_monitored():
+    for evaluate in (None, lambda _: {"test": {"recall@20": 0.1}}):
+        model = create("ltgnn", checkerboard(), dim=8)
+        config = TrainConfig(batch_size=64, epochs=4, patience=1)
+        history = Trainer(model, config, evaluate=evaluate).fit()
+        assert not history.stopped and history.last_epoch == 4 and history.best_value is None
+
+
+def test_a_run_folder_is_made(tmp_path):
+    run = trainer(tmp_path / "new" / "run", epochs=1)
+    run.resume()
+    run.fit()
+    assert checkpoint.is_there(tmp_path / "new" / "run" / "last")
+
+
 def test_eval_every_counts_epochs_and_always_ends_with_one():
     history = trainer(values=[0.1, 0.2, 0.3], epochs=5, eval_every=2).fit()
     evaluated = [record["epoch"] for record in history.epochs if "valid" in record]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -83,6 +84,14 @@ def test_the_result_says_what_fitting_took(finished):
     popular = run(Experiment(data_options=experiment.data_options, model="mf",
                              train=TrainConfig(epochs=1)))  # fmt: skip
     assert result["recall@20"] > popular["recall@20"]
+
+
+def test_a_best_that_was_never_whole_is_passed_over(finished, tmp_path):
+    _, folder, _ = finished
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(copy / "best")
+    (copy / "best" / ".tmp-checkpoint-000000").mkdir(parents=True)
+    assert open_model(copy)[3] == 1
 
 
 def test_blocks_of_users_do_not_change_the_metrics(finished, monkeypatch):

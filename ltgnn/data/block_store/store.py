@@ -21,7 +21,7 @@ _INT32_MAX = np.iinfo(np.int32).max
 
 
 class BlockStore(BlockFile):
-    """An open data set: what `ltgnn convert` writes and `write_store` makes of arrays.
+    """An open data set: what `ltgnn convert` writes and `write_blocks` makes of arrays.
 
     Its arrays, for U users, I items and E interactions of a part:
 

@@ -57,9 +57,10 @@ def convert(
     """Writes a file or folder of interactions as a block store, whatever its size.
 
     What the store holds does not depend on ``memory``. It is what ``ltgnn.data.read`` gives for the same
-    options, with two differences: pairs that occur more than once in a part are one interaction (values
-    are added up, the latest time is kept), and a random split is another draw by the same rule (see
-    ``ltgnn.data.conversion.splitting``).
+    options, with three differences: pairs that occur more than once in a part are one interaction (values
+    are added up, the latest time is kept), a random split is another draw by the same rule, and of a user's
+    latest interactions at one time "leave_last_out" takes the largest item number, not the last in the file
+    (see ``ltgnn.data.conversion.splitting``).
 
     Args:
         source: as ``path`` of ``read``.

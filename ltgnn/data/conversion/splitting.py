@@ -1,8 +1,8 @@
 """Splits the interactions of a range of users, so that ranges can be split one by one.
 
-The rules are those of ``ltgnn.data.splits``. The draws are not: they depend on seed, user number and item
-number alone, not on the place in the file, so that a split is the same for any order of the input and any
-amount of memory.
+The rules are those of ``ltgnn.data.splits``. The draws, and the choice between equal times, are not: they depend
+on seed, user number and item number alone, not on the place in the file, so that a split is the same for any
+order of the input and any amount of memory.
 """
 
 from __future__ import annotations
