@@ -28,22 +28,23 @@ inline void check_moments(const char* op, const char* param_name, const Tensor& 
   p.mixed = param.scalar_type() != m.scalar_type();
 }
 
-// `rows` distinct (the caller's duty: repeated rows would race), null for all rows of param in order.
+// Messages call the embeddings `param_name`. `rows` distinct (the caller's duty: repeated rows would race),
+// null for all rows of param in order.
 inline AdamParams adam_params(const char* op, const OptionalTensor& rows, const Tensor& grad,
                               const OptionalTensor& l2, Tensor& param, Tensor& m, Tensor& v,
-                              const AdamSettings& s) {
+                              const AdamSettings& s, const char* param_name = "param") {
   AdamParams p;
-  check_dim(op, "param", param, 2, "[num_rows, dim]");
-  p.type = table_code(op, "param", param);
+  check_dim(op, param_name, param, 2, "[num_rows, dim]");
+  p.type = table_code(op, param_name, param);
   p.table_rows = param.size(0);
   p.dim = param.size(1);
-  LTGNN_CHECK(op, param.is_contiguous(), "param must be contiguous");
-  check_moments(op, "param", param, m, v, p);
-  p.rows = rows ? id_vector(op, "rows", *rows, param) : nullptr;
+  LTGNN_CHECK(op, param.is_contiguous(), param_name, " must be contiguous");
+  check_moments(op, param_name, param, m, v, p);
+  p.rows = rows ? id_vector(op, "rows", *rows, param, param_name) : nullptr;
   p.num_rows = rows ? rows->numel() : p.table_rows;
   check_dtype(op, "grad", grad, accumulator_type(param));
-  check_table_shape(op, "grad", grad, p.num_rows, param);
-  p.l2 = optional_vector(op, "l2", l2, p.num_rows, accumulator_type(param), param, "param");
+  check_table_shape(op, "grad", grad, p.num_rows, param, param_name);
+  p.l2 = optional_vector(op, "l2", l2, p.num_rows, accumulator_type(param), param, param_name);
   LTGNN_CHECK(op, s.step >= 1, "step must be at least 1, got ", s.step);
   check_adam_settings(op, s);
   p.constants = adam_constants(s.lr, s.beta1, s.beta2, s.eps, s.step);

@@ -54,23 +54,23 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
   LTGNN_CHECK(kOp, e0.is_contiguous(), "e0 must be contiguous");
   const int64_t num_nodes = e0.size(0);
   if (!goes_with(e0, delta)) check_dtype(kOp, "delta", delta, e0.scalar_type());
-  check_table_shape(kOp, "delta", delta, num_nodes, e0);
-  check_table(kOp, "history_sum", history_sum, num_nodes, delta);
-  check_table(kOp, "m", m, num_nodes, delta);
-  check_table(kOp, "v", v, num_nodes, delta);
+  check_table_shape(kOp, "delta", delta, num_nodes, e0, "e0");
+  check_table(kOp, "history_sum", history_sum, num_nodes, delta, "delta");
+  check_table(kOp, "m", m, num_nodes, delta, "delta");
+  check_table(kOp, "v", v, num_nodes, delta, "delta");
 
   LtgnnBprStepParams p;
   SampleAggregateParams& sample = p.forward.sample;
   sample = sampling_settings(kOp, indptr, indices, scale, scale, delta, fanout, seed, self_loops, row_fanout,
-                             edge_starts, true);
+                             edge_starts, true, "delta");
   LTGNN_CHECK(kOp, sample.csr.num_rows == num_nodes, "e0 must have num_nodes = ", sample.csr.num_rows,
               " rows, got ", num_nodes);
   sample.history_sum = history_sum.const_data_ptr();
-  sample.second = optional_table(kOp, "g", g, num_nodes, delta);
+  sample.second = optional_table(kOp, "g", g, num_nodes, delta, "delta");
   p.forward.e0 = e0.const_data_ptr();
   p.forward.delta = delta.mutable_data_ptr();
   if (z) {
-    check_table(kOp, "z", *z, num_nodes, delta);
+    check_table(kOp, "z", *z, num_nodes, delta, "delta");
     p.forward.z = z->mutable_data_ptr();
   }
   p.forward.alpha = p.update.alpha = alpha;
@@ -89,9 +89,9 @@ Tensor step(const Tensor& indptr, const Tensor& indices, const OptionalTensor& s
   p.update.g_table = g ? g->mutable_data_ptr() : nullptr;
   p.update.faithful = faithful;
 
-  p.users = id_vector(kOp, "users", users, e0);
-  p.items = id_vector(kOp, "items", items, e0);
-  p.negatives = id_vector(kOp, "negatives", negatives, e0);
+  p.users = id_vector(kOp, "users", users, e0, "e0");
+  p.items = id_vector(kOp, "items", items, e0, "e0");
+  p.negatives = id_vector(kOp, "negatives", negatives, e0, "e0");
   p.batch = users.numel();
   check_size(kOp, "items", items, 0, p.batch);
   check_size(kOp, "negatives", negatives, 0, p.batch);

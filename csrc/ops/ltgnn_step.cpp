@@ -19,16 +19,16 @@ std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, 
   check_mix(kOp, alpha, c0);
   LtgnnForwardParams p;
   p.sample = sampling_params(kOp, indptr, indices, scale, scale, rows, delta, fanout, seed, self_loops,
-                             row_fanout, edge_starts, true);
+                             row_fanout, edge_starts, true, "delta");
   const int64_t num_nodes = p.sample.csr.num_rows;
   LTGNN_CHECK(kOp, p.sample.csr.num_cols == num_nodes, "delta must have num_nodes = ", num_nodes,
               " rows, got ", p.sample.csr.num_cols);
   if (!goes_with(e0, delta)) check_dtype(kOp, "e0", e0, delta.scalar_type());
-  check_table_shape(kOp, "e0", e0, num_nodes, delta);
+  check_table_shape(kOp, "e0", e0, num_nodes, delta, "delta");
   p.mixed = e0.scalar_type() != delta.scalar_type();
-  check_table(kOp, "history_sum", history_sum, num_nodes, delta);
+  check_table(kOp, "history_sum", history_sum, num_nodes, delta, "delta");
   p.sample.history_sum = history_sum.const_data_ptr();
-  p.sample.second = optional_table(kOp, "g", g, num_nodes, delta);
+  p.sample.second = optional_table(kOp, "g", g, num_nodes, delta, "delta");
   const int64_t targets = p.sample.num_targets, dim = p.sample.dim;
   const ScalarType sums = accumulator_type(delta);
   Tensor out = torch::stable::new_empty(delta, {targets, dim}, sums);
@@ -39,7 +39,7 @@ std::tuple<Tensor, Tensor> forward(const Tensor& indptr, const Tensor& indices, 
   p.e0 = e0.const_data_ptr();
   p.delta = delta.mutable_data_ptr();
   if (z) {
-    check_table(kOp, "z", *z, num_nodes, delta);
+    check_table(kOp, "z", *z, num_nodes, delta, "delta");
     p.z = z->mutable_data_ptr();
     p.z_new = z_new.mutable_data_ptr();
   }
@@ -55,14 +55,14 @@ void update(const Tensor& rows, const Tensor& grad, const OptionalTensor& h, Ten
   constexpr const char* kOp = "ltgnn_update_";
   check_mix(kOp, alpha, c0);
   LtgnnUpdateParams p;
-  p.adam = adam_params(kOp, rows, grad, l2, e0, m, v, {step, lr, beta1, beta2, eps});
-  p.h = optional_table(kOp, "h", h, p.adam.num_rows, grad);
+  p.adam = adam_params(kOp, rows, grad, l2, e0, m, v, {step, lr, beta1, beta2, eps}, "e0");
+  p.h = optional_table(kOp, "h", h, p.adam.num_rows, grad, "grad");
   if (g) {
-    check_table(kOp, "g", *g, p.adam.table_rows, m);
+    check_table(kOp, "g", *g, p.adam.table_rows, m, "m");
     p.g_table = g->mutable_data_ptr();
   }
   if (delta) {
-    check_table(kOp, "delta", *delta, p.adam.table_rows, m);
+    check_table(kOp, "delta", *delta, p.adam.table_rows, m, "m");
     p.adam.delta = delta->mutable_data_ptr();
   }
   p.alpha = alpha;

@@ -24,9 +24,9 @@ void check_table_shape(const char* op, const char* name, const Tensor& table, in
 }
 
 const void* optional_table(const char* op, const char* name, const OptionalTensor& table, int64_t num_rows,
-                           const Tensor& x) {
+                           const Tensor& x, const char* x_name) {
   if (!table) return nullptr;
-  check_table(op, name, *table, num_rows, x);
+  check_table(op, name, *table, num_rows, x, x_name);
   return table->const_data_ptr();
 }
 
@@ -43,26 +43,26 @@ SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, co
                                         const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                         const Tensor& x, int64_t fanout, int64_t seed, bool self_loops,
                                         const OptionalTensor& row_fanout, const OptionalTensor& edge_starts,
-                                        bool takes_bfloat16) {
-  check_dim(op, "x", x, 2, "[num_cols, dim]");
+                                        bool takes_bfloat16, const char* x_name) {
+  check_dim(op, x_name, x, 2, "[num_cols, dim]");
   SampleAggregateParams p;
   p.csr = csr_view(op, indptr, indices, x.size(0));
-  check_same_device(op, "x", x, indptr, "indptr");
-  p.type = takes_bfloat16 ? table_code(op, "x", x) : dtype_code(op, "x", x);
-  LTGNN_CHECK(op, x.is_contiguous(), "x must be contiguous");
+  check_same_device(op, x_name, x, indptr, "indptr");
+  p.type = takes_bfloat16 ? table_code(op, x_name, x) : dtype_code(op, x_name, x);
+  LTGNN_CHECK(op, x.is_contiguous(), x_name, " must be contiguous");
   LTGNN_CHECK(op, fanout >= 0 && fanout <= kMaxFanout, "fanout must be in [0, ", kMaxFanout, "], got ",
               fanout);
   LTGNN_CHECK(op, !self_loops || p.csr.num_rows == p.csr.num_cols, "self_loops needs a square graph, got ",
               p.csr.num_rows, " rows and ", p.csr.num_cols, " columns");
-  p.row_scale = optional_vector(op, "row_scale", row_scale, p.csr.num_rows, accumulator_type(x), x, "x");
-  p.col_scale = optional_vector(op, "col_scale", col_scale, p.csr.num_cols, accumulator_type(x), x, "x");
+  p.row_scale = optional_vector(op, "row_scale", row_scale, p.csr.num_rows, accumulator_type(x), x, x_name);
+  p.col_scale = optional_vector(op, "col_scale", col_scale, p.csr.num_cols, accumulator_type(x), x, x_name);
   p.x = x.const_data_ptr();
   p.dim = x.size(1);
   p.fanout = static_cast<int>(fanout);
   p.seed = static_cast<uint64_t>(seed);
   p.self_loops = self_loops;
-  p.row_fanout = row_fanout_of(op, row_fanout, p.csr, x);
-  p.edge_starts = edge_starts_of(op, edge_starts, p.csr, x);
+  p.row_fanout = row_fanout_of(op, row_fanout, p.csr, x, x_name);
+  p.edge_starts = edge_starts_of(op, edge_starts, p.csr, x, x_name);
   return p;
 }
 
@@ -70,10 +70,11 @@ SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, cons
                                       const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                       const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
                                       bool self_loops, const OptionalTensor& row_fanout,
-                                      const OptionalTensor& edge_starts, bool takes_bfloat16) {
+                                      const OptionalTensor& edge_starts, bool takes_bfloat16,
+                                      const char* x_name) {
   SampleAggregateParams p = sampling_settings(op, indptr, indices, row_scale, col_scale, x, fanout, seed,
-                                              self_loops, row_fanout, edge_starts, takes_bfloat16);
-  p.rows = id_vector(op, "rows", rows, x);
+                                              self_loops, row_fanout, edge_starts, takes_bfloat16, x_name);
+  p.rows = id_vector(op, "rows", rows, x, x_name);
   p.num_targets = rows.numel();
   return p;
 }

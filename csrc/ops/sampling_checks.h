@@ -6,19 +6,21 @@
 
 namespace ltgnn {
 
-// The parameters that all of them have, but for the target rows. Scales are of the sums' type.
+// The parameters that all of them have, but for the target rows. Scales are of the sums' type; messages call
+// x `x_name`.
 SampleAggregateParams sampling_settings(const char* op, const Tensor& indptr, const Tensor& indices,
                                         const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                         const Tensor& x, int64_t fanout, int64_t seed, bool self_loops,
                                         const OptionalTensor& row_fanout, const OptionalTensor& edge_starts,
-                                        bool takes_bfloat16 = false);
+                                        bool takes_bfloat16 = false, const char* x_name = "x");
 
 // With them. x is the [num_cols, dim] table whose dtype the others follow.
 SampleAggregateParams sampling_params(const char* op, const Tensor& indptr, const Tensor& indices,
                                       const OptionalTensor& row_scale, const OptionalTensor& col_scale,
                                       const Tensor& rows, const Tensor& x, int64_t fanout, int64_t seed,
                                       bool self_loops, const OptionalTensor& row_fanout,
-                                      const OptionalTensor& edge_starts, bool takes_bfloat16 = false);
+                                      const OptionalTensor& edge_starts, bool takes_bfloat16 = false,
+                                      const char* x_name = "x");
 
 // row_fanout [num_rows] int16 and edge_starts [num_edges] int32, or null.
 const int16_t* row_fanout_of(const char* op, const OptionalTensor& row_fanout, const CsrView& csr,
@@ -35,7 +37,7 @@ void check_table_shape(const char* op, const char* name, const Tensor& table, in
 // `other` may stand beside the embeddings e0: it has their dtype, or is bfloat16 where they are float32.
 bool goes_with(const Tensor& e0, const Tensor& other);
 const void* optional_table(const char* op, const char* name, const OptionalTensor& table, int64_t num_rows,
-                           const Tensor& x);
+                           const Tensor& x, const char* x_name = "x");
 
 // A contiguous int64 vector on x's device.
 const int64_t* id_vector(const char* op, const char* name, const Tensor& ids, const Tensor& x,

@@ -223,12 +223,17 @@ class Recommender(nn.Module, ABC):
             negatives, in their shape; l2 [T], the weight of each row's L2 term).
 
         Raises:
-            ValueError: the loss needs negatives, and the batch has none or another number of them.
+            ValueError: the loss needs negatives or log_q, and the batch has none or another number of them.
             IndexError: a user or item of the batch is out of range (CPU).
         """
         batch.require_within(self.graph.num_users, self.graph.num_items, self.name)
         if self.needs_negatives:
             self._check_negatives(batch)
+        if self.config.log_q and (batch.log_q is None or batch.log_q.shape != batch.users.shape):
+            came = None if batch.log_q is None else list(batch.log_q.shape)
+            raise ValueError(
+                f"{self.name}: with log_q the batch's log_q must be [{len(batch.users)}], got {came}"
+            )
         offset, pairs = self.graph.num_users, len(batch.users)
         parts = [batch.users, batch.items + offset]
         if batch.negatives is not None:
@@ -261,9 +266,8 @@ class Recommender(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """The configured loss over rows `out`, and its gradient for them."""
         return batch_loss_and_grad(
-            self.config, self.graph, out, positions, batch, name=self.name,
-            adaptive_tau=self.adaptive_tau,
-        )  # fmt: skip
+            self.config, self.graph, out, positions, batch, adaptive_tau=self.adaptive_tau
+        )
 
     def _next_step(self, batch: Batch) -> tuple[int, float]:
         """Count this step; its number, and its learning rate."""

@@ -25,7 +25,6 @@ def batch_loss_and_grad(
     positions: list[Tensor],
     batch: Batch,
     *,
-    name: str,
     adaptive_tau: AdaptiveTau | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean loss of a batch and its gradient for `out`.
@@ -36,14 +35,10 @@ def batch_loss_and_grad(
         out: [num_rows, dim], outputs of nodes.
         positions: rows of `out` of users [batch], items [batch] and, for a loss that samples them, negatives.
         batch: the users and items that these are.
-        name: of the model, for errors.
         adaptive_tau: the users' temperatures, where the config wants them; the batch is recorded there.
 
     Returns:
         (loss, scalar float64; dL/dout [num_rows, dim]).
-
-    Raises:
-        ValueError: the batch lacks what the config asks for.
     """
     users, items = positions[:2]
     if config.samples_negatives:
@@ -57,8 +52,6 @@ def batch_loss_and_grad(
         )  # fmt: skip
     if not config.log_q and adaptive_tau is None:
         return loss_and_grad(out, users, items, None, skip=skip, **settings)
-    if config.log_q and batch.log_q is None:
-        raise ValueError(f"{name}: log_q is on, and the batch has no log_q")
     user_tau = None
     if adaptive_tau is not None:
         user_tau = adaptive_tau.user_tau[batch.users]

@@ -34,6 +34,9 @@ class ChebyCFConfig(ModelConfig):
         degree_power: power of the items' degrees that divides a user's row before the filter and multiplies its
             result (beta).
         tol: largest error of the filter's response, which lies in [0, 1], outside the kept vectors; 0: exact.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     dim: int = 512

@@ -21,6 +21,9 @@ class GCNConfig(GraphEncoderConfig):
     Attributes:
         layers: convolutions, each dim wide; ReLU between them, none after the last.
         dropout: share of a layer's input elements that a training step leaves out.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     layers: int = 2

@@ -27,6 +27,9 @@ class GraphEncoderConfig(ModelConfig):
         init: as in all models, but FastRP's features here.
         start: of the dense layers: 'xavier' (uniform), or 'identity': the first outputs are sums over
             neighbourhoods, and not mixtures of columns by chance.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     init: Literal["xavier", "normal", "svd", "random_projection"] = "random_projection"

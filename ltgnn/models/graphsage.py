@@ -26,6 +26,9 @@ class GraphSAGEConfig(GraphEncoderConfig):
         fanout: neighbours sampled for each node at each hop in training; inference takes all of them.
         neighbor_sampling: 'uniform': each node draws for itself; 'labor': those of a hop draw together, `fanout`
             each in the mean, so that a batch touches fewer nodes (LABOR-0).
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     layers: int = 2

@@ -35,6 +35,9 @@ class LightGCNConfig(ModelConfig):
             of the first layers grow in place of the embeddings.
         layer_dtype: what a training step's layers, and their gradients, are stored in. 'bfloat16' halves what a
             propagation reads; sums, embeddings, Adam and scores stay float32. Not with learned weights.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     layers: int = 3

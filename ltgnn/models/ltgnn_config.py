@@ -48,6 +48,9 @@ class LTGNNConfig(ModelConfig):
             stochastically where training writes it.
         faithful: do as the authors' code does where it departs from the equations: stored gradients are scaled by
             1 - c0, and Adam also moves sampled neighbours that have no gradient.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     depth: Literal["one_hop", "fixed_point"] = "one_hop"

@@ -29,6 +29,9 @@ class MultiScaleConfig(LTGNNConfig):
         scales_lr: Adam's learning rate for the weights' logits; 0: they stay.
         inference: of the fixed points: 'sweeps' or 'stored'.
         exclude_pair: off: the weights learn from the outputs as they are.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     alphas: tuple[float, ...] = (0.3,)

@@ -48,6 +48,9 @@ class ModelConfig:
         init_random: of a warm start, the share of its squared size that is random.
         length_exponent: how much an item's length counts in its score: 1 for the inner product, 0 for none. Popular
             items grow long: below 1 they come up less often.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     dim: int = 64

@@ -25,6 +25,9 @@ class NGCFConfig(GraphEncoderConfig):
         negative_slope: of the LeakyReLU.
         l2: as in the base class; the best of 1e-5 to .08 on Gowalla and Last.fm.
         start: as in the base class; 'identity' is W1 the identity and W2 zero.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     loss: Literal["softmax", "bpr", "bce", "ccl"] = "bpr"

@@ -38,6 +38,9 @@ class UltraGCNConfig(ModelConfig):
         offset: start from the score that the degrees alone explain, see `item_offsets`. Without it the first dozens
             of epochs learn nothing but how low the score of any pair is.
         start_norm: length of a row at the start, the offset aside; 0: as `init` gives it.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     loss: Literal["ultragcn"] = "ultragcn"  # type: ignore[assignment]

@@ -31,6 +31,9 @@ class StudyConfig:
         metrics: those of the table, METRIC@K.
         levels: values of the first metric: how many seconds of training it took to get there.
         space: what `ltgnn tune` varies, by key: `{low, high}`, with `log: true` or `step`, or `{choices: [...]}`.
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     base: dict[str, Any] = field(default_factory=dict)

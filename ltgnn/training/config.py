@@ -24,6 +24,9 @@ class TrainConfig:
         patience: stop after so many evaluations without a better value; 0: never.
         monitor: the metric that chooses the best epoch.
         checkpoint_every: epochs between checkpoints (an interrupted run goes on from the latest).
+
+    Raises:
+        ValueError: a setting is out of range; the message names it, what is accepted, and what came.
     """
 
     epochs: int = 20

@@ -124,6 +124,13 @@ PRESETS: tuple[Preset, ...] = (
         {"epochs": 32, "batch_size": 2048, "schedule": "cosine"},
     ),
     Preset(
+        "ultragcn", "amazon-cds", "this project's trials on Amazon-CDs, scored on a validation split",
+        {"dim": 64, "num_negatives": 1024, "negative_weight": 300.0, "w1": 1e-7, "w3": 1e-7, "neighbors": 10,
+         "neighbor_weight": 3.0, "offset": True, "start_norm": 2.0, "lr": 2e-2, "l2": 1e-4,
+         "init": "random_projection"},
+        {"epochs": 32, "batch_size": 1024, "schedule": "cosine"},
+    ),
+    Preset(
         "ultragcn", "yelp2018", "Mao et al., CIKM 2021, arXiv 2110.15114; the configuration in their code",
         {**_ULTRAGCN, "lr": 1e-3, "num_negatives": 800, "negative_weight": 300.0, "w1": 1e-8, "w2": 1.0,
          "w3": 1e-8, "w4": 1.0, "neighbor_weight": 5e-4},

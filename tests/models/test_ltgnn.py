@@ -209,6 +209,19 @@ def test_without_variance_reduction_and_with_every_neighbor_a_step_is_the_same(d
     torch.testing.assert_close(*moved, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["ltgnn", "ltgnn_multiscale", "lightgcn", "mf"])
+@pytest.mark.parametrize("log_q", [None, torch.zeros(3)])
+def test_a_batch_without_its_log_q_is_refused_before_anything_changes(name, log_q):
+    settings = {"depth": "fixed_point"} if name == "ltgnn" else {}
+    model = create(name, random_graph(), dim=8, loss="softmax", log_q=True, **settings)
+    before = {key: value.clone() for key, value in state_of(model).items()}
+    batch = Batch(torch.arange(20), torch.arange(20), None, seed=0, log_q=log_q)
+    with pytest.raises(ValueError, match=rf"{name}: with log_q the batch's log_q must be \[20\]"):
+        model.training_step(batch)
+    after = state_of(model)
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
 def test_candidates_need_the_history_for_one_hop():
     with pytest.raises(ValueError, match="variance_reduction"):
         create("ltgnn", random_graph(), loss="bpr", negatives="dns", variance_reduction=False)

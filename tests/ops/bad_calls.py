@@ -79,11 +79,17 @@ BAD: dict[str, list[Bad]] = {
         *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("rows"), *bad_table("e0", "60 "),
         *bad_table("z", "60 "), *bad_table("history_sum", "60 "), *bad_table("g", "60 "),
         *SAMPLING, *ALPHA, *C0,
+        (to("delta", lambda t: t[0]), ValueError, r"delta must be 2-D \[num_cols, dim\], got 1-D \[8\]"),
+        (to("delta", lambda t: t.half()), ValueError, "delta must be float32, float64 or bfloat16, got float16"),
+        (to("delta", strided), ValueError, "delta must be contiguous"),
     ],
     "ltgnn_update_": [
         *bad_ids("rows"), *bad_table("grad", "40 "), *bad_table("h", "40 "),
         *bad_table("m", "60 "), *bad_table("v", "60 "), *bad_table("g", "60 "),
         *bad_table("delta", "60 "), *bad_vector("l2", "40"), *ALPHA, *C0, *ADAM,
+        (to("e0", lambda t: t[0]), ValueError, r"e0 must be 2-D \[num_rows, dim\], got 1-D \[8\]"),
+        (to("e0", lambda t: t.half()), ValueError, "e0 must be float32, float64 or bfloat16, got float16"),
+        (to("e0", strided), ValueError, "e0 must be contiguous"),
     ],
     "ltgnn_bpr_step_": [
         *bad_graph(), *bad_vector("scale", "60")[1:2], *bad_ids("users"), *bad_ids("items"),
