@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/dispatch.h"
+#include "cpu/prefetch.h"
 #include "cpu/rounding.h"
 #include "cpu/square_root.h"
 #include "cpu/targets.h"
@@ -15,6 +16,16 @@ namespace LTGNN_ISA {
 template <class Acc>
 LTGNN_HD Acc l2_weight(const AdamParams& p, int64_t k) {
   return p.l2 ? static_cast<const Acc*>(p.l2)[k] : Acc(0);
+}
+
+constexpr int64_t kUpdatesAhead = 4;  // rows between a prefetch and its use
+
+// Asks for what adam_row reads of a row.
+template <class E, class M>
+void prefetch_update(const AdamParams& p, int64_t row) {
+  prefetch_row(p.param, row, p.dim * static_cast<int64_t>(sizeof(E)));
+  const void* tables[] = {p.m, p.v, p.delta};
+  for (const void* table : tables) prefetch_row(table, row, p.dim * static_cast<int64_t>(sizeof(M)));
 }
 
 // One row: param holds E, the other tables M. gradient(column, tag, bits) gives dL/dp before L2; it may use
@@ -54,6 +65,7 @@ inline int64_t adam(const AdamParams& p, const Parallel& parallel) {
     return for_each_target(p.num_rows, 9 * p.dim, parallel, [&](int64_t k) {
       const int64_t row = p.rows ? p.rows[k] : k;
       if (row < 0 || row >= p.table_rows) return false;
+      if (p.rows && k + kUpdatesAhead < p.num_rows) prefetch_update<E, M>(p, p.rows[k + kUpdatesAhead]);
       const Acc* grad = static_cast<const Acc*>(p.grad) + k * p.dim;
       adam_row<E, M>(p, scalars, row, l2_weight<Acc>(p, k),
                      [&](int64_t i, auto tag, auto) { return load_as(grad + i, tag); });

@@ -57,6 +57,22 @@ struct BatchRows {
   }
 };
 
+// Asks for the rows of `out` that the gradient of the distinct row `k` is made of; of a row that occurs
+// often, for the first ones.
+template <class T>
+void prefetch_gradient(const BatchRows& batch, const T* out, int64_t dim, int64_t k) {
+  constexpr int64_t kMost = 4;  // occurrences
+  const int64_t bytes = dim * static_cast<int64_t>(sizeof(T)), begin = batch.begin[k];
+  const int64_t end = batch.begin[k + 1] < begin + kMost ? batch.begin[k + 1] : begin + kMost;
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t role = batch.entries[i] % 3;
+    const int64_t* place = batch.position + (batch.entries[i] - role);
+    // A user's gradient is of its two items, theirs of the user.
+    prefetch_row(out, place[role == 0 ? 1 : 0], bytes);
+    if (role == 0) prefetch_row(out, place[2], bytes);
+  }
+}
+
 // dL/dout of the distinct row `k`.
 template <class T>
 struct RowGradient {
@@ -108,8 +124,13 @@ int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel)
   const int64_t fault = ltgnn_forward_rows<E, M>(forward, parallel);
   if (fault >= 0) return p.batch + batch.rows[fault];
 
+  constexpr int64_t kTriplesAhead = 4;
   for_each_target(p.batch, 3 * dim + 50, parallel, [&](int64_t b) {
     const int64_t* place = batch.position + 3 * b;
+    if (b + kTriplesAhead < p.batch) {
+      for (int64_t role = 0; role < 3; ++role)
+        prefetch_row(out, place[3 * kTriplesAhead + role], dim * static_cast<int64_t>(sizeof(Acc)));
+    }
     const BprTerm term = triple_term(out + place[0] * dim, out + place[1] * dim, out + place[2] * dim, dim);
     losses[b] = term.loss;
     slopes[b] = static_cast<Acc>(term.slope / static_cast<double>(p.batch));
@@ -126,13 +147,13 @@ int64_t ltgnn_bpr_step_of(const LtgnnBprStepParams& p, const Parallel& parallel)
   const ImplicitGradient<Acc> implicit(update);
   const AdamScalars<Acc> scalars(adam_constants(p.lr, p.beta1, p.beta2, p.eps, *p.counter + 1));
   const Acc one = static_cast<Acc>(l2_of_one(p));
-  constexpr int64_t kAhead = 4;  // rows
   for_each_target(batch.count, 20 * dim, parallel, [&](int64_t k) {
-    if (k + kAhead < batch.count) {
-      prefetch_row(adam.param, batch.rows[k + kAhead], dim * static_cast<int64_t>(sizeof(E)));
-      const void* tables[] = {adam.m, adam.v, update.g_table, p.forward.z, p.forward.delta};
-      for (const void* table : tables)
-        prefetch_row(table, batch.rows[k + kAhead], dim * static_cast<int64_t>(sizeof(M)));
+    if (k + kUpdatesAhead < batch.count) {
+      const int64_t ahead = batch.rows[k + kUpdatesAhead];
+      prefetch_update<E, M>(adam, ahead);
+      const void* tables[] = {update.g_table, p.forward.z, stores_z ? p.forward.delta : nullptr};
+      for (const void* table : tables) prefetch_row(table, ahead, dim * static_cast<int64_t>(sizeof(M)));
+      prefetch_gradient(batch, out, dim, k + kUpdatesAhead);
     }
     const Acc l2 = static_cast<Acc>(batch.begin[k + 1] - batch.begin[k]) * one;
     ltgnn_update_row<E, M>(update, implicit, scalars, k, batch.rows[k], l2,

@@ -88,6 +88,11 @@ inline int64_t ltgnn_update(const LtgnnUpdateParams& p, const Parallel& parallel
     return for_each_target(p.adam.num_rows, 9 * p.adam.dim, parallel, [&](int64_t k) {
       const int64_t row = p.adam.rows[k];
       if (row < 0 || row >= p.adam.table_rows) return false;
+      if (k + kUpdatesAhead < p.adam.num_rows) {
+        const int64_t ahead = p.adam.rows[k + kUpdatesAhead];
+        prefetch_update<E, M>(p.adam, ahead);
+        prefetch_row(p.g_table, ahead, p.adam.dim * static_cast<int64_t>(sizeof(M)));
+      }
       const Acc* grad = static_cast<const Acc*>(p.adam.grad) + k * p.adam.dim;
       ltgnn_update_row<E, M>(p, implicit, scalars, k, row, l2_weight<Acc>(p.adam, k),
                              [&](int64_t i, auto tag) { return load_as(grad + i, tag); });
