@@ -1,10 +1,9 @@
 // The whole BPR step of LTGNN on the CPU. See kernels/ltgnn_bpr_step.h. Three passes, each in parallel:
 //   1. forward  of the distinct rows
 //   2. loss     and slope of each triple
-//   3. update   a row at a time: its gradient over its occurrences in the order of the triples (as bpr_loss
-//   adds
-//               it, so with the same bits), gradient memory, Adam, and z and delta, which nobody reads any
-//               more. The next rows of six tables are asked for ahead.
+//   3. update   of a row at a time: its gradient over its occurrences in the order of the triples (so with
+//               the bits of bpr_loss), gradient memory, Adam, and z and delta, which nobody reads any more
+// Each asks for the rows of the next targets ahead.
 #pragma once
 
 #include "cpu/bpr.h"
