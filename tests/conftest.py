@@ -26,8 +26,13 @@ settings.load_profile("deterministic")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `cuda` are skipped, with the reason, where there is no GPU."""
+    """Slow tests come first, so that none is left for the end, where the other workers would wait for it.
+
+    Tests marked `cuda` are skipped, with the reason, where there is no GPU.
+    """
     import torch
+
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
     if torch.cuda.is_available():
         return

@@ -101,6 +101,7 @@ class DelimitedParser {
       if (num_columns == 0) {
         num_columns = column;
         if (column < roles_.size()) fail_columns("at least ", roles_.size(), column);
+        if (column > kMaxColumns) fail_columns("at most ", kMaxColumns, column);
       } else if (column != num_columns) {
         fail_columns("", num_columns, column);
       }
@@ -212,10 +213,9 @@ inline DelimitedTable parse_delimited(std::string_view text, DelimitedSpec spec)
 }
 
 // The first rows as they stand, for finding out what a file is. Stops without an error at
-// `max_rows`, at a malformed row, or at a row of more than kMaxPreviewColumns fields.
+// `max_rows`, at a malformed row, or at a row of more than kMaxColumns fields.
 inline std::vector<std::vector<std::string>> preview_rows(std::string_view text, std::string_view delimiter,
                                                           std::size_t max_rows) {
-  constexpr std::size_t kMaxPreviewColumns = 1024;
   std::vector<std::vector<std::string>> rows;
   RowReader reader(text, delimiter);
   std::string scratch;
@@ -223,7 +223,7 @@ inline std::vector<std::vector<std::string>> preview_rows(std::string_view text,
     while (rows.size() < max_rows && reader.next_row()) {
       std::vector<std::string> row;
       for (Field field; reader.next_field(field);) {
-        if (row.size() == kMaxPreviewColumns) return rows;
+        if (row.size() == kMaxColumns) return rows;
         row.emplace_back(unquote(field, scratch));
       }
       rows.push_back(std::move(row));

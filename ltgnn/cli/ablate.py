@@ -114,7 +114,6 @@ def run(args: Namespace) -> None:
         paths = plot(found, folder, args.plot) if args.plot is not None else []
     print((folder / "table.md").read_text(), end="")
     if args.json is not None:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), found)
     print(f"tables in {folder}" + "".join(f", {path.name}" for path in paths))
     failed = [outcome for outcome in outcomes if outcome.error is not None]

@@ -43,5 +43,4 @@ def run(args: Namespace) -> None:
         f"{read / seconds:,.0f} interactions a second"
     )
     if args.json is not None:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), {**result, "seconds": seconds})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from jsonargparse import ArgumentParser, Namespace
 
 from ltgnn.cli.common import add_threads, print_metrics, use_threads
 from ltgnn.cli.runs import add_mix, open_scorer
-from ltgnn.data import Dataset, load, read
+from ltgnn.data import Dataset, read
+from ltgnn.data.reading import has_given_split
+from ltgnn.graph import BipartiteGraph
 from ltgnn.training.run_data import DatasetInMemory, RunData
 from ltgnn.training.run_dir import write_json
-from ltgnn.training.scoring import score
+from ltgnn.training.scoring import score, seen_rows
 
 HELP = "score a trained model on test data"
 
@@ -57,15 +60,48 @@ def same_world(run: RunData, other: Dataset) -> RunData:
     return DatasetInMemory(other)
 
 
+def require_unseen(graph: BipartiteGraph, run: RunData, other: RunData, *, drawn: bool) -> None:
+    """What the run has seen is never ranked, so that in a test part it only lowers every metric.
+
+    Args:
+        graph: of the run's train part.
+        run: the run's data.
+        other: whose test part is to be predicted.
+        drawn: that part is our own draw, not a file: then it is of another split than the run's.
+
+    Raises:
+        ValueError: there is some, and the part is drawn. Of a file's it is said, and no more.
+    """
+    users = np.flatnonzero(other.degrees("test"))
+    seen, test = seen_rows(graph, run, "test", users), other.rows("test", users)
+    known = int(test.multiply(seen != 0).nnz)
+    if not known:
+        return
+    found = (
+        f"{known:,} of {other.sizes['test']:,} test interactions are in the run's train or validation "
+        "part, which is not ranked"
+    )
+    if drawn:
+        raise ValueError(
+            f"--data: {found}: give the options of its split (--read.seed, --read.test_fraction, "
+            "--read.split), or leave --data out for the run's own test part"
+        )
+    print(f"note: {found}", file=sys.stderr)
+
+
 def run(args: Namespace) -> None:
     """The command."""
     use_threads(args)
+    if args.eval_users < 0:
+        raise ValueError(f"eval_users must not be negative, got {args.eval_users}")
     experiment, data, model, epoch = open_scorer(args.run, args.mix, args.mix_weight)
     truth = data
     if args.data is not None:
-        truth = same_world(data, load(args.data, **args.read.as_dict()))
+        truth = same_world(data, read(args.data, **args.read.as_dict()))
     if not truth.sizes.get("test"):
         raise ValueError("there are no test interactions: give --data with a test split")
+    if truth is not data:
+        require_unseen(model.graph, data, truth, drawn=not has_given_split(args.data))
     start = time.perf_counter()
     metrics = score(
         model, data, "test", experiment.ks, truth=truth, eval_users=args.eval_users, seed=experiment.train.seed,
@@ -89,5 +125,4 @@ def run(args: Namespace) -> None:
     print(f"{model.name}, epoch {epoch}, test:")
     print_metrics(result, experiment.ks)
     if args.json is not None:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), result)

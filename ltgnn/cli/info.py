@@ -165,5 +165,4 @@ def run(args: Namespace) -> None:
             plot(store, args.plot)
             print(f"degree distributions drawn in {args.plot}")
     if args.json is not None:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), info)

@@ -34,7 +34,6 @@ def run(args: Namespace) -> None:
         if preset.departs:
             print(f"    not so here: {preset.departs}")
     if args.json is not None:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         rows = [
             {"model": p.model, "name": p.name, "source": p.source, "flags": p.flags(), "departs": p.departs}
             for p in chosen

@@ -107,6 +107,6 @@ def run(args: Namespace) -> None:
     _, data = open_run(args.run)
     users = find_users(data, args.users.split(","))
     rows = recommend(args.run, users, args.k, mix=args.mix, mix_weight=args.mix_weight)
+    print_recommendations(rows)
     if args.json is not None:
         write_json(Path(args.json), {"recommendations": rows})
-    print_recommendations(rows)

@@ -86,7 +86,9 @@ def experiment_of(args: Namespace) -> Experiment:
     fields = TrainConfig.__dataclass_fields__
     return Experiment(
         data=args.data,
-        data_options=dict((args.read if args.data else args.synthetic).as_dict()),
+        data_options=dict(
+            (args.synthetic if args.data in (None, "synthetic") else args.read).as_dict()
+        ),
         model=args.model,
         settings=args[args.model].as_dict(),
         train=TrainConfig(**{name: args[name] for name in fields}),
@@ -154,6 +156,5 @@ def run(args: Namespace) -> None:
         return print_estimate(experiment_of(args))
     folder, result = run_command(args)
     if args.json is not None:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), result)
     report(folder, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def run(args: Namespace) -> None:
     plain = arguments_of(base, {})  # before anything runs: is the base right?
     folder = Path(args.out)
     search = Search(
-        config, folder, maker(base), seed=args.seed, pruner=args.pruner,
+        replace(config, base=base), folder, maker(base), seed=args.seed, pruner=args.pruner,
         threads=plain.threads if args.threads is None else args.threads,
     )  # fmt: skip
     with locked(folder):
@@ -100,7 +100,6 @@ def run(args: Namespace) -> None:
             values = train.build_parser().dump(arguments_of(base, best.params))
             (folder / "best.yaml").write_text(values)
     if args.json is not None:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), result)
     if best is None:
         raise StudyError(

@@ -2,7 +2,8 @@
 
 Every split keeps the order of the input in both parts, is a partition (nothing lost, nothing
 twice), leaves each user who has interactions at least one of them, and is a function of its
-arguments alone.
+arguments alone. A pair that repeats counts as one, and all of it falls to one side: what is held out
+is never known from the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _STREAM_HOLD_OUT = 2
 def random_per_user(interactions: Interactions, fraction: float, seed: int = 0) -> Split:
     """Holds out a random share of each user's interactions.
 
-    Of n interactions, ``fraction * n`` rounded to the nearest integer (halves up) are held out, but
+    Of n distinct pairs, ``fraction * n`` rounded to the nearest integer (halves up) are held out, but
     never all of them. O(E log E) for E interactions.
 
     Args:
@@ -63,10 +64,10 @@ def hold_out(train: Interactions, fraction: float, seed: int = 0) -> Split:
 
 
 def leave_last_out(interactions: Interactions, n: int = 1) -> Split:
-    """Holds out the last ``n`` interactions of each user by time.
+    """Holds out the last ``n`` pairs of each user by time, each with whatever repeats it.
 
     Interactions at the same time count as later the later they stand in the input. Users with n or
-    fewer interactions keep their first one. O(E log E).
+    fewer pairs keep their first one. O(E log E).
 
     Returns:
         ``(rest, held)``.
@@ -86,9 +87,11 @@ def leave_last_out(interactions: Interactions, n: int = 1) -> Split:
             "leave_last_out: expected interactions with times, got none; name the time column "
             "(columns={'time': ...}) or split at random"
         )
-    order = np.lexsort((interactions.times, interactions.users))  # stable: ties by input order
-    rank, size = _rank_in_group(interactions.users[order])
-    return _partition(interactions, order, size - 1 - rank < np.minimum(n, size - 1))
+    pairs = _Pairs(interactions, interactions.times)
+    users, last = interactions.users[pairs.last], pairs.last
+    order = np.lexsort((last, interactions.times[last], users))
+    rank, size = _rank_in_group(users[order])
+    return pairs.split(order[size - 1 - rank < np.minimum(n, size - 1)])
 
 
 def _random(interactions: Interactions, fraction: float, seed: int, stream: int) -> Split:
@@ -98,10 +101,12 @@ def _random(interactions: Interactions, fraction: float, seed: int, stream: int)
         raise ValueError(f"seed: expected 0 to 2**64 - 1, got {seed}")
     key = np.array([seed, stream], dtype=np.uint64)
     draws = np.random.Generator(np.random.Philox(key=key)).random(len(interactions))
-    order = np.lexsort((draws, interactions.users))
-    rank, size = _rank_in_group(interactions.users[order])
+    pairs = _Pairs(interactions)
+    users = interactions.users[pairs.first]
+    order = np.lexsort((draws[pairs.first], users))
+    rank, size = _rank_in_group(users[order])
     wanted = np.floor(fraction * size + 0.5).astype(np.int64)
-    return _partition(interactions, order, rank < np.minimum(wanted, size - 1))
+    return pairs.split(order[rank < np.minimum(wanted, size - 1)])
 
 
 def _rank_in_group(
@@ -119,9 +124,41 @@ def _rank_in_group(
     return positions - np.repeat(starts, sizes), np.repeat(sizes, sizes)
 
 
-def _partition(
-    interactions: Interactions, order: npt.NDArray[np.intp], held: npt.NDArray[np.bool_]
-) -> Split:
-    mask = np.zeros(len(interactions), dtype=np.bool_)
-    mask[order[held]] = True
-    return interactions.select(~mask), interactions.select(mask)
+class _Pairs:
+    """The distinct pairs of some interactions.
+
+    Args:
+        interactions: where pairs may repeat.
+        times: what orders the repeats of a pair; None: where they stand.
+
+    Attributes:
+        of: [interactions], which pair each is of.
+        first, last: [pairs], where each pair stands first, and last, in that order.
+    """
+
+    def __init__(
+        self, interactions: Interactions, times: npt.NDArray[np.float64] | None = None
+    ) -> None:
+        self.interactions = interactions
+        users, items = interactions.users, interactions.items
+        later = (users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (items[1:] > items[:-1]))
+        if later.all():  # sorted and distinct, as most files are
+            self.of = self.first = self.last = np.arange(len(users))
+            return
+        keys = (items, users) if times is None else (times, items, users)
+        order = np.lexsort(keys)  # stable: repeats, at one time, stay in the order of the input
+        users, items = users[order], items[order]
+        new = np.ones(len(order), np.bool_)
+        new[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
+        starts = np.flatnonzero(new)
+        self.of = np.empty(len(order), np.int64)
+        self.of[order] = np.cumsum(new) - 1
+        self.first = order[starts]
+        self.last = order[np.append(starts[1:], len(order)) - 1]
+
+    def split(self, held: npt.NDArray[np.integer]) -> Split:
+        """The rest, and all interactions of the pairs that are held out."""
+        mask = np.zeros(len(self.first), np.bool_)
+        mask[held] = True
+        mask = mask[self.of]
+        return self.interactions.select(~mask), self.interactions.select(mask)

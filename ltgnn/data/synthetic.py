@@ -107,6 +107,10 @@ def _check_counts(users: int, items: int, interactions: int, communities: int) -
         if count < 0:
             raise ValueError(f"synthetic: {name} must not be negative, got {count}")
     low, high = MIN_PER_USER * users, users * items // 2
+    if users and items < 2 * MIN_PER_USER:
+        raise ValueError(
+            f"synthetic: num_items must be at least {2 * MIN_PER_USER}, twice what each user has, got {items}"
+        )
     if not low <= interactions <= high:
         raise ValueError(
             f"synthetic: num_interactions must lie from {low} ({MIN_PER_USER} per user) to {high} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +17,10 @@ CSR = Any
 
 def _as_tensor(values: Any) -> Tensor:
     # torch.tensor copies, so a read-only (memory-mapped) array is welcome.
-    return (values if isinstance(values, Tensor) else torch.tensor(values)).cpu()
+    if isinstance(values, Tensor):
+        return values.cpu()
+    # torch would make float32 of an empty list.
+    return torch.tensor(values, dtype=torch.int64 if np.size(values) == 0 else None)
 
 
 def read_users(users: Any, num_users: int) -> Tensor:

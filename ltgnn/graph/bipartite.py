@@ -256,8 +256,15 @@ class BipartiteGraph:
         return BipartiteGraph(self.num_users, self.num_items, indptr, indices, order)
 
     def user_rows(self, users: Tensor) -> scipy.sparse.csr_array:
-        """The rows of some users [len(users), num_items], of ones (float32), in their order; users int64."""
+        """The rows of some users [len(users), num_items], of ones (float32), in their order; users int64.
+
+        Raises:
+            IndexError: a user is out of range.
+        """
         users = users.to(self.device)
+        if len(users) and not 0 <= int(users.min()) <= int(users.max()) < self.num_users:
+            wrong = int(users.min()) if int(users.min()) < 0 else int(users.max())
+            raise IndexError(f"user_rows: users must be in [0, {self.num_users}), got {wrong}")
         begin, degrees = self.indptr[users], self.degrees[users]
         indptr = torch.cat([degrees.new_zeros(1), degrees.cumsum(0)])
         places = torch.arange(int(indptr[-1]), device=self.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -187,7 +187,8 @@ class DynamicGraph:
             again = np.zeros(len(u), dtype=np.bool_)
             again[1:] = (u[1:] == u[:-1]) & (i[1:] == i[:-1])
             if again.any():
-                self._refuse(u, i, again, "is twice in the list", strict)
+                if strict:
+                    self._refuse(u, i, again, "is twice in the list", present)
                 u, i = u[~again], i[~again]
         if len(u) <= _FEW:
             pairs = zip(u.tolist(), i.tolist(), strict=True)
@@ -196,21 +197,20 @@ class DynamicGraph:
             found = self._rows.find(u, i)[1]
         wrong = found != present
         if wrong.any():
-            self._refuse(u, i, wrong, "is not there" if present else "exists already", strict)
+            if strict:
+                what = "is not there" if present else "exists already"
+                self._refuse(u, i, wrong, what, present)
             u, i = u[~wrong], i[~wrong]
         return u, i
 
     def _refuse(
-        self, u: Ids, i: Ids, wrong: npt.NDArray[np.bool_], what: str, strict: bool
-    ) -> None:
-        if not strict:
-            return
+        self, u: Ids, i: Ids, wrong: npt.NDArray[np.bool_], what: str, present: bool
+    ) -> NoReturn:
         first = int(wrong.argmax())
         more = f" ({wrong.sum()} such edges)" if wrong.sum() > 1 else ""
-        argument = "missing" if what == "is not there" else "existing"
         raise ValueError(
             f"edge (user {u[first]}, item {i[first] - self.num_users}) {what}{more}; "
-            f"pass {argument}='ignore' to leave such edges alone"
+            f"pass {'missing' if present else 'existing'}='ignore' to leave such edges alone"
         )
 
     # ---- reading ----
@@ -236,10 +236,7 @@ class DynamicGraph:
         Raises:
             IndexError: an id is out of range.
         """
-        for name, number, size in (
-            ("user", user, self.num_users),
-            ("item", item, self.num_items),
-        ):
+        for name, number, size in (("user", user, self.num_users), ("item", item, self.num_items)):
             if not 0 <= number < size:
                 raise IndexError(f"{name} must be in [0, {size}), got {number}")
         return self._rows.has(user, item + self.num_users)
@@ -284,6 +281,10 @@ class DynamicGraph:
     ) -> Csr:
         """The square adjacency for operators (the CSR protocol), from `to_bipartite`: its rows in order."""
         return self.to_bipartite().csr(dtype=dtype, self_loops=self_loops, normalized=normalized)
+
+    def biadjacency(self, *, dtype: torch.dtype = torch.float32) -> tuple[Csr, Csr]:
+        """The normalised user-item block and its transpose, from `to_bipartite`."""
+        return self.to_bipartite().biadjacency(dtype=dtype)
 
     def to_scipy(self) -> scipy.sparse.csr_array:
         """The user-item matrix [num_users, num_items] of ones (float32)."""

@@ -39,6 +39,10 @@ class SlackPool:
         self._own: SlackRows | None = None
         self._lay_out(indices)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: tensors over the arrays would not be over the copied ones."""
+        return {**self.__dict__, "_own": None, "_copies": {}}
+
     # ---- reading ----
 
     def has(self, row: int, column: int) -> bool:

@@ -228,7 +228,7 @@ class Recommender(nn.Module, ABC):
         """
         batch.require_within(self.graph.num_users, self.graph.num_items, self.name)
         if self.needs_negatives:
-            self._check_negatives(batch)
+            self._checked_negatives(batch)
         if self.config.log_q and (batch.log_q is None or batch.log_q.shape != batch.users.shape):
             came = None if batch.log_q is None else list(batch.log_q.shape)
             raise ValueError(
@@ -252,14 +252,16 @@ class Recommender(nn.Module, ABC):
             places[2] = places[2].view(batch.negatives.shape)
         return rows, places, l2
 
-    def _check_negatives(self, batch: Batch) -> None:
+    def _checked_negatives(self, batch: Batch) -> Tensor:
+        """[batch] or [batch, count]; ValueError where the batch has none, or another number of them."""
         pairs, count = len(batch.users), self.config.negatives_per_pair
         shape = None if batch.negatives is None else tuple(batch.negatives.shape)
-        if shape != (pairs, count) and not (count == 1 and shape == (pairs,)):
+        if batch.negatives is None or (shape != (pairs, count) and (count, shape) != (1, (pairs,))):
             wanted = f"[{pairs}]" if count == 1 else f"[{pairs}, {count}]"
             raise ValueError(
                 f"{self.name}: the batch's negatives must be {wanted}, got {shape and list(shape)}"
             )
+        return batch.negatives
 
     def _loss_and_grad(
         self, out: Tensor, positions: list[Tensor], batch: Batch

@@ -30,13 +30,19 @@ class Batch:
     log_q: Tensor | None = None
 
     def require_within(self, num_users: int, num_items: int, name: str) -> None:
-        """Refuse numbers of no user or no item, which as node numbers would be those of others.
+        """Refuse pairs that are none, and numbers of no user or no item, which would be nodes of others.
 
-        Only on the CPU: on a GPU a look at them would have to wait for it.
+        The numbers only on the CPU: on a GPU a look at them would have to wait for it.
 
         Raises:
+            ValueError: users and items are not two lists of one length.
             IndexError: naming the model `name`, the field, the bound and what came.
         """
+        shapes = list(self.users.shape), list(self.items.shape)
+        if len(shapes[0]) != 1 or shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{name}: the batch's users and items must be [batch] both, got {shapes[0]} and {shapes[1]}"
+            )
         for field, numbers, bound in (
             ("users", self.users, num_users),
             ("items", self.items, num_items),

@@ -134,8 +134,7 @@ class LTGNN(Recommender):
         batch = self.choose_negatives(batch)
         if self.has_fused_step:
             lr = c.lr * batch.learning_rate_factor
-            offset, negatives = self.graph.num_users, batch.negatives
-            assert negatives is not None
+            offset, negatives = self.graph.num_users, self._checked_negatives(batch).flatten()
             return self.fused_step(
                 batch.users, batch.items + offset, negatives + offset, seed=batch.seed, lr=lr
             )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
+from ltgnn.models.dense_layer import product_of_columns
 from ltgnn.models.ltgnn_config import LTGNNConfig
 from ltgnn.ops import propagate
 
@@ -31,6 +32,6 @@ def output_adjustment(graph: BipartiteGraph, e0: Tensor, config: LTGNNConfig) ->
         result += config.c1 * propagate(graph, e0, self_loops=config.self_loops)
     if config.c2:
         q = (graph.degrees + float(config.self_loops)).to(e0.dtype).sqrt()
-        q /= q.norm().clamp(min=1e-12)
-        result += config.c2 * torch.outer(q, q @ e0)
+        q = q[:, None] / product_of_columns(q[:, None], q[:, None]).sqrt().clamp(min=1e-12)
+        result += config.c2 * q * product_of_columns(q, e0)
     return result

@@ -66,10 +66,17 @@ def neyman_fanout(
             raise ValueError(f"neyman_fanout: {name} must be [{size}], got {list(vector.shape)}")
     if not 0 <= budget < float("inf"):
         raise ValueError(f"neyman_fanout: budget must be finite and not negative, got {budget}")
+    largest = float(length.max()) if length.numel() else 0.0
+    if length.numel() and not (float(length.min()) >= 0 and largest < float("inf")):  # also NaN
+        raise ValueError(
+            "neyman_fanout: length must be finite and not negative, got "
+            f"{float(length.min())} to {largest}"
+        )
     most = csr.indptr.diff().clamp(max=MAX_FANOUT)
     if budget == 0 or num_rows == 0:
         return torch.zeros_like(most, dtype=torch.int16)
-    sigma = _sigma(csr, length.float(), by_importance)
+    # In parts of the largest: the squares of any others may overflow, or be none.
+    sigma = _sigma(csr, (length.double() / (largest or 1.0)).float(), by_importance)
     share = torch.ones_like(sigma) if frequency is None else frequency
     weight = (share.double() * _UNIT).long().clamp(min=1)
     allowed = int(budget * int(weight.sum()))

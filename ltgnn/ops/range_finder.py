@@ -177,7 +177,13 @@ def low_rank_error_bound(
     dtype = low_rank.left.dtype
     sides = Sides.of(graph, dtype)
     shape = (sides.forward.num_rows, sides.forward.num_cols)
-    if low_rank.bipartite != sides.bipartite or shape != (len(low_rank.left), len(low_rank.right)):
+    if low_rank.bipartite != sides.bipartite:
+        kinds = ["another matrix", "a bipartite graph"]
+        raise ValueError(
+            f"low_rank_error_bound: low_rank must be of the graph's kind, got one of {kinds[low_rank.bipartite]} "
+            f"for {kinds[sides.bipartite]}"
+        )
+    if shape != (len(low_rank.left), len(low_rank.right)):
         raise ValueError(
             f"low_rank_error_bound: low_rank must have the graph's shape, got {low_rank.shape} for "
             f"{(sum(shape),) * 2 if sides.bipartite else shape}"

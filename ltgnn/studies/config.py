@@ -63,6 +63,10 @@ class StudyConfig:
         known = ("auto", *PROTOCOLS)
         if set(self.protocols) - set(known) or len(set(self.protocols)) != len(self.protocols):
             raise ValueError(f"protocols must be of {', '.join(known)}, got {self.protocols}")
+        if "auto" in self.protocols and len(self.protocols) > 1:
+            raise ValueError(
+                f"protocols must be 'auto' alone or without it, which is one of the others, got {self.protocols}"
+            )
         for name in self.metrics:
             metric, _, cut = name.partition("@")
             if metric not in METRICS or not cut.isdecimal():

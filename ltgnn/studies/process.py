@@ -103,6 +103,8 @@ def _attend(
             message = json.loads(line)
         except ValueError:
             continue  # not ours: a library that prints
+        if not isinstance(message, dict):
+            continue
         if "epoch" in message and on_epoch is not None and on_epoch(message["epoch"]):
             return True, None, False
         error = message.get("error", error)

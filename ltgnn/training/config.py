@@ -44,6 +44,8 @@ class TrainConfig:
                           ("checkpoint_every", 1)):  # fmt: skip
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be in [0, 2^63), got {self.seed}")
         if self.sampling not in ("interactions", "users"):
             raise ValueError(f"sampling must be 'interactions' or 'users', got {self.sampling!r}")
         if self.schedule not in ("constant", "cosine"):

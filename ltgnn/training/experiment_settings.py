@@ -67,6 +67,8 @@ class Experiment:
             raise ValueError(
                 f"no model named {self.model!r}; there are {', '.join(sorted(MODELS))}"
             )
+        if len(set(self.ks)) != len(self.ks) or min(self.ks, default=0) < 1:
+            raise ValueError(f"ks must be different numbers from 1, got {list(self.ks)}")
         cut = int(self.train.monitor.partition("@")[2])
         if cut not in self.ks:
             raise ValueError(f"monitor must be at one of ks {list(self.ks)}, got {cut}")

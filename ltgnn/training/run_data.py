@@ -111,7 +111,9 @@ class DatasetInMemory(RunData):
 
     def _csr(self, part: str) -> Csr:
         if part not in self._rows:
-            self._rows[part] = scipy.sparse.csr_array(self.dataset.parts()[part].to_scipy())
+            rows = scipy.sparse.csr_array(self.dataset.parts()[part].to_scipy())
+            rows.data[:] = 1  # a rating of 0 is an interaction, too, and sums must not cancel
+            self._rows[part] = rows
         return self._rows[part]
 
 

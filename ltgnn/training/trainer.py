@@ -54,6 +54,7 @@ def all_finite(table: Tensor) -> bool:
     return all(bool(torch.isfinite(part).all()) for part in table.split(1 << 12))
 
 
+KINDS = ("last", "best")
 Evaluate = Callable[[Recommender], dict[str, dict[str, float]]]
 
 
@@ -93,6 +94,7 @@ class Trainer:
         self.progress = progress
         self.on_epoch = on_epoch
         self.history = History()
+        self._resumed = False
         self.sampler = _sampler_of(model, config) if model.is_trained else None
 
     @property
@@ -104,12 +106,21 @@ class Trainer:
         """Train up to `config.epochs` epochs, from wherever the history stands.
 
         Raises:
+            FileExistsError: the run folder holds another run, which was not taken up by `resume`.
             TrainingError: the loss, or what the model has learned, is not finite; the last checkpoint is left as it
                 was.
             CheckpointError: the model could not be saved.
         """
         if self.run_dir is not None:
             self.run_dir.mkdir(parents=True, exist_ok=True)
+            if not self._resumed and any(
+                map(checkpoint.is_there, map(self.run_dir.joinpath, KINDS))
+            ):
+                raise FileExistsError(
+                    f"run_dir: {self.run_dir} holds checkpoints of another run: call resume() to go on "
+                    "with it, or choose an empty folder"
+                )
+            self._resumed = True  # what is there from now on is this run's
         while self.history.last_epoch < self.epochs and not self.history.stopped:
             self._run_epoch(self.history.last_epoch + 1)
         return self.history
@@ -129,6 +140,7 @@ class Trainer:
         if checkpoint.is_there(self.run_dir / "last"):
             saved = checkpoint.load_into(self.run_dir / "last", self.model.state_dict())
             self.history = History(**saved.meta["history"])
+        self._resumed = True
         # The log may be ahead of the checkpoint, or end in half a line: write it anew.
         lines = "".join(json.dumps(record) + "\n" for record in self.history.epochs)
         path = self.run_dir / "log.jsonl"

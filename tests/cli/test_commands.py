@@ -155,6 +155,42 @@ def test_unknown_user_and_wrong_data_are_named(tmp_path, data_folder, capsys):
     assert "the data do not fit the run" in capsys.readouterr().err
 
 
+def test_another_draw_of_the_split_is_refused(tmp_path, capsys):
+    table = tmp_path / "likes.csv"
+    rows = [f"{u},{(u * u + k * k) % 60}" for u in range(60) for k in range(12)]
+    table.write_text("user,item\n" + "\n".join(rows) + "\n")
+    run = ["--data", str(table), "--read.seed", "3"]
+    assert main(["train", *run, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    trained = json.loads((tmp_path / "run" / "result.json").read_text())
+    scores = tmp_path / "new" / "scores.json"
+    assert main(["evaluate", str(tmp_path / "run"), *run, "--json", str(scores)]) == 0
+    assert json.loads(scores.read_text())["recall@20"] == trained["recall@20"]
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run"), *run[:2]]) == 1
+    error = capsys.readouterr().err
+    assert "test interactions are in the run's train or validation part" in error
+    assert "--read.seed" in error and "Traceback" not in error
+    assert main(["evaluate", str(tmp_path / "run"), "--eval_users", "-5"]) == 1
+    assert "eval_users must not be negative, got -5" in capsys.readouterr().err
+
+
+def test_known_pairs_in_a_test_file_are_told(data_folder, tmp_path, capsys):
+    assert (
+        main(["train", "--data", str(data_folder), "--epochs", "1", "--out", str(tmp_path / "run")])
+        == 0
+    )
+    (data_folder / "test.txt").write_text("0 0 16\n1 17\n")
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(data_folder)]) == 0
+    assert "note: 1 of 3 test interactions are in the run's train" in capsys.readouterr().err
+
+
+def test_recommendations_go_to_a_new_folder(tmp_path, capsys):
+    run, file = tmp_path / "run", tmp_path / "new" / "r.json"
+    assert main(["train", "--data", "synthetic", *TINY, "--out", str(run)]) == 0
+    assert main(["recommend", str(run), "--users", "1", "--k", "2", "--json", str(file)]) == 0
+    assert len(json.loads(file.read_text())["recommendations"][0]["items"]) == 2
+
+
 def test_doctor_says_what_is_used_and_why_not(capsys):
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out

@@ -64,6 +64,18 @@ def test_the_best_settings_are_a_config_that_train_reads(study, tmp_path, capsys
     assert "epoch" not in capsys.readouterr().out.replace("at that epoch", "")
 
 
+def test_other_data_are_another_search(study, tmp_path, capsys):
+    pytest.importorskip("optuna", reason="optuna is not installed")
+    likes = tmp_path / "likes.txt"
+    likes.write_text("".join(f"{u} {' '.join(map(str, range(u, u + 12)))}\n" for u in range(40)))
+    out = str(tmp_path / "out")
+    assert main(["tune", study, "--out", out, "--trials", "1", "--data", str(likes)]) == 0
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["base"]["data"] == str(likes)
+    assert main(["tune", study, "--out", out, "--trials", "1"]) == 1
+    assert "holds a search with another base, space, seed or pruner" in capsys.readouterr().err
+
+
 def test_without_optuna_the_extra_is_named(study, tmp_path, capsys, monkeypatch):
     whole = importlib.import_module
 

@@ -17,6 +17,7 @@ import pytest
 from ltgnn.data import BlockStore, convert
 from ltgnn.data.conversion import buckets
 from ltgnn.data.conversion.budget import Budget
+from ltgnn.data.conversion.spool import ArrayFile
 
 # VmHWM: ru_maxrss starts from the peak of the process that started this one.
 MEASURE = r"""
@@ -113,7 +114,7 @@ def test_errors_have_their_place(
         ({"valid_fraction": -0.1}, "valid_fraction: expected at least 0 and below 1"),
         ({"seed": -1}, "seed: expected 0 to"),
         ({"format": "xml"}, "format: expected 'auto' or one of"),
-        ({"memory": "much"}, "expected a size like 4GB"),
+        ({"memory": "much"}, "memory: expected a size like 4GB"),
         ({"max_bytes": 3}, "expected at most 3 bytes"),
     ],
 )
@@ -123,6 +124,36 @@ def test_refuses_options(tmp_path: Path, options: dict[str, Any], message: str) 
     with pytest.raises(ValueError, match=message):
         convert(path, tmp_path / "s", **options)
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_folders_are_looked_at_before_the_work(tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("user,item\n1,2\n")
+    monkeypatch.setattr("ltgnn.data.conversion.converting._read", None)
+    calls: list[tuple[dict[str, Any], str]] = [
+        ({"target": tmp_path / "no" / "s"}, "target: expected a folder to write to, got no folder: .*no$"),
+        ({"target": tmp_path / "s", "scratch": str(tmp_path / "no")}, "scratch: expected a folder to write to"),
+        ({"target": tmp_path, "overwrite": True}, "target: expected a file, got a folder: "),
+    ]  # fmt: skip
+    for arguments, message in calls:
+        with pytest.raises(OSError, match=message):
+            convert(path, **arguments)
+    with pytest.raises(ValueError, match="target: expected another file than the source, got "):
+        convert(path, tmp_path / "." / "a.csv", overwrite=True)
+    assert path.read_text() == "user,item\n1,2\n" and os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_a_scratch_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    file = ArrayFile(tmp_path / "gone" / "train.users", "<i4")
+    with pytest.raises(FileNotFoundError, match="scratch= chooses another folder.*train.users"):
+        file.append(np.zeros(1, np.int32))
+
+
+@pytest.mark.parametrize("text", ['"user,item\na,b\n', '1,"2\n'])
+def test_a_malformed_first_row_has_its_place(tmp_path: Path, text: str) -> None:
+    (tmp_path / "q.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"q.csv:1:\d+: expected"):
+        convert(tmp_path / "q.csv", tmp_path / "s", delimiter=",")
 
 
 def test_an_existing_store_is_kept(tmp_path: Path) -> None:

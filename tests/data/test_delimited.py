@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltgnn.data import Interactions, detect
+from ltgnn.data import read as ltgnn_read
 from ltgnn.data._native import parse_delimited
 from ltgnn.data.formats import ReadOptions, delimited
 
@@ -42,6 +43,42 @@ def test_delimiters_are_found(tmp_path: Path, delimiter: str, line_break: str) -
         assert pairs.values is not None and pairs.values.tolist() == [4.5, 1.0, 2.0]
         assert pairs.times is not None and pairs.times.tolist() == [100.0, 101.0, 102.5]
         assert pairs.users.dtype == np.int32 and pairs.values.dtype == np.float32
+
+
+def test_a_decimal_comma_is_no_delimiter(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected a finite number as value, got '3,5'"):
+        read(tmp_path, "1;2;3,5\n1;3;4,0\n")
+    assert external(read(tmp_path, "1,2,3;5\n", columns={"user": 0, "item": 2})) == [(1, "3;5")]
+
+
+def test_columns_of_a_wide_table(tmp_path: Path) -> None:
+    names = ["who", "what", *(f"f{k}" for k in range(2000))]
+    rows = [names, [str(k) for k in range(2002)]]
+    text = "\n".join(",".join(row) for row in rows)
+    assert external(read(tmp_path, text, columns={"user": "f5", "item": "f1999"})) == [(7, 2001)]
+    with pytest.raises(ValueError, match="t:1:1: expected a column named 'nope'"):
+        read(tmp_path, text, columns={"user": "f5", "item": "nope"})
+    with pytest.raises(ValueError, match="t:1:.*at most 65536 columns, got 65537"):
+        read(tmp_path, ",".join(map(str, range(65537))), delimiter=",")
+
+
+def test_a_tab_as_it_is_typed(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    path.write_text("a b\tc d\n")
+    train = ltgnn_read(path, delimiter=r"\t", header=False, split="none").train
+    assert external(train) == [("a b", "c d")]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"header": "no"}, "header: expected True, False or 'auto', got 'no'"),
+        ({"columns": ["u", "i"]}, "columns: expected a mapping like .* got list"),
+    ],
+)
+def test_options_of_the_wrong_kind(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        read(tmp_path, "1,2\n", **options)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,21 @@ def test_dictionaries_timestamps_and_named_columns(tmp_path: Path) -> None:
     assert pairs.times is not None and pairs.times.tolist() == [1, 1577836800]
 
 
+@pytest.mark.parametrize("kind", ["s", "ms", "us", "date"])
+def test_times_far_from_now(tmp_path: Path, kind: str) -> None:
+    days = [datetime.date(1600, 2, 29), datetime.date(2021, 1, 1), datetime.date(9999, 12, 31)]
+    at = pa.array(days) if kind == "date" else pa.array(days).cast(pa.timestamp(kind))
+    pairs = read(write(tmp_path / "a", user=[1, 1, 1], item=[1, 2, 3], time=at), split="none").train
+    seconds = [86400 * (day.toordinal() - datetime.date(1970, 1, 1).toordinal()) for day in days]
+    assert pairs.times is not None and pairs.times.tolist() == seconds
+
+
+def test_ids_that_other_formats_take(tmp_path: Path) -> None:
+    ids = ["Ann\u00a0Lee", "\u3000", "\u200dx"]
+    pairs = read(write(tmp_path / "a", user=[1, 1, 1], item=ids), split="none").train
+    assert pairs.item_ids is not None and pairs.item_ids.tolist() == ids
+
+
 def test_pieces_and_files_share_ids(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", user=[5, 4, 5], item=[1, 2, 3])
     write(tmp_path / "test.parquet", user=["5", "x"], item=[3, 4])  # text: 5 and 4 become text too

@@ -49,6 +49,37 @@ def test_leave_last_out(users: list[int], n: int) -> None:
         assert len(gone) == 0 or kept.max() < gone.min()
 
 
+repeated = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 3)), max_size=60)
+
+
+def pairs_of(part: Interactions) -> set[tuple[int, int]]:
+    return set(zip(part.users.tolist(), part.items.tolist(), strict=True))
+
+
+@given(repeated, st.floats(0, 0.99), st.integers(0, 3))
+def test_a_pair_that_repeats_counts_once_and_falls_to_one_side(
+    rows: list[tuple[int, int, int]], fraction: float, n: int
+) -> None:
+    """What is held out of a log of events is not known from the rest."""
+    users, items, times = np.array(rows, np.int64).reshape(-1, 3).T
+    log = Interactions(users, items, 5, 7, values=np.arange(len(rows)), times=times)
+    latest: dict[tuple[int, int], tuple[int, int]] = {}
+    for place, (user, item, when) in enumerate(rows):
+        latest[user, item] = max(latest.get((user, item), (-1, -1)), (when, place))
+    drawn, last = random_per_user(log, fraction, 3), leave_last_out(log, n)
+    for rest, held in (drawn, last):
+        assert not pairs_of(rest) & pairs_of(held)
+        assert rest.values is not None and held.values is not None
+        assert sorted([*rest.values, *held.values]) == list(range(len(rows)))
+        assert (np.diff(rest.values) > 0).all() and (np.diff(held.values) > 0).all()  # input order
+    for user in set(users.tolist()):
+        own = sorted((when, pair) for pair, when in latest.items() if pair[0] == user)
+        share = min(int(np.floor(fraction * len(own) + 0.5)), len(own) - 1)
+        assert sum(one == user for one, _ in pairs_of(drawn[1])) == share
+        newest = {pair for _, pair in own[len(own) - min(n, len(own) - 1) :]}
+        assert {pair for pair in pairs_of(last[1]) if pair[0] == user} == newest
+
+
 def test_ties_go_by_input_order() -> None:
     pairs = Interactions([0, 0, 0], [7, 8, 9], 1, 10, times=[1.0, 1.0, 1.0])
     assert leave_last_out(pairs)[1].items.tolist() == [9]

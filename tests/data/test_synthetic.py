@@ -84,6 +84,7 @@ def test_taste_beats_popularity() -> None:
     [
         ((10, 100, 49), r"must lie from 50 \(5 per user\) to 500 .* got 49"),
         ((10, 100, 501), "got 501"),
+        ((10, 4, 30), "num_items must be at least 10, twice what each user has, got 4"),
         ((-1, 5, 5), "num_users must not be negative, got -1"),
     ],
 )

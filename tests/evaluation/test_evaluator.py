@@ -155,6 +155,13 @@ def test_nothing_to_evaluate() -> None:
         evaluate(torch.ones(2, 1), torch.ones(3, 1), truth=csr([[0], [0]]), users=[])
 
 
+def test_lists_without_entries() -> None:
+    got = evaluate(
+        torch.eye(2), torch.eye(2), truth=([0, 1, 2], [0, 1]), seen=([0, 0, 0], []), ks=[1]
+    )
+    assert got["recall@1"] == 1.0
+
+
 def test_sums_refuse_what_they_cannot_add() -> None:
     sums = EvaluationSums(("mrr@1",))
     with pytest.raises(ValueError, match=r"must be in \[0, 1\]"):

@@ -161,6 +161,14 @@ def test_bad_edges(users: Any, items: Any, error: type[Exception], pattern: str)
         BipartiteGraph.from_edges(users, items, num_users=8, num_items=6)
 
 
+def test_rows_of_users_that_are_not_there() -> None:
+    graph = make([(0, 0), (0, 1), (1, 1), (2, 2)], 3, 3)
+    assert graph.user_rows(torch.tensor([2, 0])).toarray().tolist() == [[0, 0, 1], [1, 1, 0]]
+    for user in (3, 4, -1, -2):
+        with pytest.raises(IndexError, match=rf"user_rows: users must be in \[0, 3\), got {user}"):
+            graph.user_rows(torch.tensor([0, user]))
+
+
 def test_negative_sizes() -> None:
     with pytest.raises(ValueError, match="num_users must not be negative, got -1"):
         make([], -1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from ltgnn.graph import BipartiteGraph, DynamicGraph
 from ltgnn.graph.slack_pool import _Copy
-from ltgnn.ops import SlackRows, SupportsCsr, SupportsSlackRows
+from ltgnn.ops import SlackRows, SupportsCsr, SupportsSlackRows, low_rank_approximation
 
 Pairs = set[tuple[int, int]]
 USERS, ITEMS = 8, 6
@@ -156,14 +157,14 @@ def test_reading() -> None:
     ("call", "users", "items", "error", "pattern"),
     [
         ("insert", [0, 5], [0, 1], ValueError, r"edge \(user 5, item 1\) exists already; pass existing="),
-        ("insert", [0, 0], [0, 0], ValueError, r"edge \(user 0, item 0\) is twice in the list"),
+        ("insert", [0, 0], [0, 0], ValueError, r"edge \(user 0, item 0\) is twice in the list.*existing="),
         ("insert", [-1], [0], IndexError, r"users must be in \[0, 50\), got -1"),
         ("insert", [0], [9], IndexError, r"items must be in \[0, 9\), got 9"),
         ("insert", [0.5], [1], TypeError, "users must be integers, got float64"),
         ("insert", [[0]], [1], ValueError, "users must be 1-D, got 2-D"),
         ("insert", [0, 1], [1], ValueError, r"must have equal length, got \d+ and \d+"),
         ("delete", [5, 0], [1, 2], ValueError, r"edge \(user 0, item 2\) is not there"),
-        ("delete", [5, 5], [1, 1], ValueError, r"edge \(user 5, item 1\) is twice in the list"),
+        ("delete", [5, 5], [1, 1], ValueError, r"edge \(user 5, item 1\) is twice in the list.*missing="),
         ("delete", [5], [2**62], IndexError, r"items must be in \[0, 9\), got 4611686018427387904"),
     ],
 )  # fmt: skip
@@ -190,6 +191,25 @@ def test_bad_settings() -> None:
     with pytest.raises(ValueError, match="num_items must not be negative, got -1"):
         DynamicGraph(2, -1)
     assert graph.insert([], []).tolist() == [] and graph.num_edges == 0
+
+
+def test_copies_are_graphs_of_their_own() -> None:
+    graph = DynamicGraph(3, 4)
+    graph.insert([0, 1], [0, 1])
+    graph.slack_rows(torch.device("cpu"))  # kept for the next call
+    copied = copy.deepcopy(graph)
+    copied.insert([2], [3])
+    check(copied, {(0, 0), (1, 1), (2, 3)})
+    assert copied.slack_rows(torch.device("cpu")).degree.tolist() == [1, 1, 1, 1, 1, 0, 1]
+    check(graph, {(0, 0), (1, 1)})
+
+
+def test_approximations_are_those_of_the_immutable_graph() -> None:
+    frozen = fixed({(0, 0), (0, 1), (1, 1), (2, 2), (1, 3)})
+    ours, theirs = (
+        low_rank_approximation(g, 2) for g in (DynamicGraph.from_bipartite(frozen), frozen)
+    )
+    assert ours.bipartite and torch.equal(ours.values, theirs.values)
 
 
 def test_no_nodes() -> None:

@@ -7,7 +7,10 @@ import torch
 from models.contract import checkerboard, state_of
 from models.dense import dense_adjacency, log_sum_of_negatives, random_graph
 
+from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch, create
+from ltgnn.models.ltgnn_config import LTGNNConfig
+from ltgnn.models.output_adjustment import output_adjustment
 from ltgnn.ops import ltgnn_forward_
 
 
@@ -126,6 +129,21 @@ def test_own_gradient_equals_autograd_of_the_row():
     value = model.training_step(Batch(users, items, None, seed=0))
     torch.testing.assert_close(value, loss.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.adam_m.double(), 0.1 * leaf.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_adjustment_has_the_same_bits_for_any_number_of_threads():
+    random = torch.Generator().manual_seed(0)
+    users, items = (torch.randint(20_000, (60_000,), generator=random) for _ in range(2))
+    graph = BipartiteGraph.from_edges(users, items, num_users=20_000, num_items=20_000)
+    e0 = torch.randn(40_000, 16, generator=random)
+    config, threads, found = LTGNNConfig(dim=16, c1=0.1, c2=0.2), torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(output_adjustment(graph, e0, config))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
 
 
 @pytest.mark.parametrize("depth", ["one_hop", "fixed_point"])

@@ -264,6 +264,30 @@ def test_batches_with_another_number_of_negatives_are_refused(name, kind):
         assert f"{name}: the batch's negatives must be [5, 3], got {got}" in str(caught.value)
 
 
+def test_the_fused_step_takes_negatives_as_all_models_do():
+    ids, models = torch.arange(5), []
+    for shape in ((5,), (5, 1)):
+        models.append(create("ltgnn", random_graph(), dim=8, loss="bpr"))
+        assert models[-1].has_fused_step
+        models[-1].training_step(Batch(ids, ids, torch.full(shape, 7), seed=0))
+    assert torch.equal(models[0].e0, models[1].e0)
+    with pytest.raises(ValueError, match=r"ltgnn: the batch's negatives must be \[5\], got None"):
+        models[0].training_step(Batch(ids, ids, None, seed=0))
+
+
+@pytest.mark.parametrize("name", ["mf", "ltgnn", "ltgnn_multiscale", "ultragcn", "graphsage"])
+def test_users_and_items_of_a_batch_are_pairs(name):
+    model = create(name, random_graph(), dim=8)
+    before = {key: value.clone() for key, value in state_of(model).items()}
+    for users, items in (
+        (torch.arange(3), torch.arange(2)),
+        (torch.zeros(2, 2), torch.zeros(2, 2)),
+    ):
+        with pytest.raises(ValueError, match=f"{name}: the batch's users and items must be"):
+            model.training_step(Batch(users.long(), items.long(), None, seed=0))
+    assert all(torch.equal(value, before[key]) for key, value in state_of(model).items())
+
+
 def test_ultragcn_has_negatives_of_its_own():
     with pytest.raises(ValueError, match="negatives must be 'uniform' unless"):
         create("ultragcn", random_graph(), negatives="dns")

@@ -243,6 +243,28 @@ def test_rows_draw_one_where_all_lengths_are_zero() -> None:
     assert torch.equal(drawn.long(), graph.degrees.clamp(max=1))
 
 
+@pytest.mark.parametrize("by_importance", [False, True])
+def test_only_the_ratios_of_lengths_count(by_importance: bool) -> None:
+    graph = graph_of_two_sizes()
+    length = torch.rand(44, generator=torch.Generator().manual_seed(0))
+    expected = neyman_fanout(graph, length, budget=2.5, by_importance=by_importance)
+    assert len(expected.unique()) > 1
+    for exponent in (-100, 100):
+        scaled = length * 2.0**exponent
+        drawn = neyman_fanout(graph, scaled, budget=2.5, by_importance=by_importance)
+        assert torch.equal(drawn, expected)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -1.0])
+def test_bad_lengths(wrong: float) -> None:
+    length = torch.ones(44)
+    length[3] = wrong
+    with pytest.raises(
+        ValueError, match="neyman_fanout: length must be finite and not negative, got"
+    ):
+        neyman_fanout(graph_of_two_sizes(), length, budget=1)
+
+
 def test_bad_budgets() -> None:
     graph, ones = graph_of_two_sizes(), torch.ones(44)
     for call, text in [

@@ -67,6 +67,7 @@ def test_values_that_look_alike_are_told_apart():
             {"protocols": ["best"]},
             r"protocols must be of auto, validation, test, last, got \['best'",
         ),
+        ({"protocols": ["auto", "validation"]}, "protocols must be 'auto' alone or without it"),
         ({"metrics": ["recall"]}, "metrics must be METRIC@K"),
         ({"metrics": []}, "metrics must name at least one"),
         ({"grid": {"epochs": [1]}, "variants": {"epochs=1": {}}}, "is the name of another cell"),

@@ -97,6 +97,14 @@ def test_a_process_that_cannot_start_is_told(tmp_path, monkeypatch, ending, erro
     assert (outcome.error, outcome.details, outcome.stopped) == (error, "why", False)
 
 
+def test_what_a_library_prints_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        process, "CHILD", "print(3); print('[1]'); print('null'); print('{'); exit(3)"
+    )
+    outcome = run_in_process(study_run(tmp_path, small_experiment()))
+    assert outcome.error == "the process ended with status 3"
+
+
 def test_damaged_checkpoints_start_anew(tmp_path):
     run = study_run(tmp_path, small_experiment())
     run_here(run.experiment, run.folder)

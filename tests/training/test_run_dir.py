@@ -7,7 +7,7 @@ import pytest
 
 from ltgnn.data import Dataset, Interactions
 from ltgnn.training import checkpoint
-from ltgnn.training.run_dir import load_dataset, save_dataset
+from ltgnn.training.run_dir import load_dataset, read_json, save_dataset, write_json
 
 TEXT = np.array(["ä", "", "user 3"])
 
@@ -37,6 +37,16 @@ def test_ids_kept_as_they_were_at_first(tmp_path):
     meta = {**saved.meta, "user_ids": TEXT.tolist(), "item_ids": None}
     checkpoint.save(tmp_path / "data", saved.tensors, meta)
     assert np.array_equal(load_dataset(tmp_path).train.user_ids, TEXT)
+
+
+def test_json_goes_to_a_new_folder_or_leaves_nothing(tmp_path):
+    write_json(tmp_path / "new" / "a.json", {"a": 1})
+    assert read_json(tmp_path / "new" / "a.json") == {"a": 1}
+    with pytest.raises(OSError):
+        write_json(tmp_path / "new", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "b.json", {"a": object()})
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_more_ids_than_a_manifest_holds(tmp_path):

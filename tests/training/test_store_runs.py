@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from ltgnn.cli import main
-from ltgnn.data import BlockStore, StoreError, convert, load
+from ltgnn.data import BlockStore, Dataset, Interactions, StoreError, convert, load
 from ltgnn.graph import TableStorage
 from ltgnn.training import TrainConfig, checkpoint
 from ltgnn.training import experiment as experiments
 from ltgnn.training.experiment import Experiment, build_model, open_data, run
 from ltgnn.training.run_data import DatasetInMemory, DatasetInStore
-from ltgnn.training.scoring import score
+from ltgnn.training.scoring import score, seen_rows
 
 
 @pytest.fixture
@@ -33,6 +33,17 @@ def source(tmp_path):
     (folder / "train.txt").write_text("\n".join(train) + "\n")
     (folder / "test.txt").write_text("\n".join(test) + "\n")
     return folder
+
+
+def test_what_is_rated_zero_is_known_too():
+    train = Interactions([0, 0], [0, 4], 1, 6, values=[5, -1])
+    valid = Interactions([0, 0, 0], [1, 2, 4], 1, 6, values=[0, 3, 1])
+    test = Interactions([0, 0], [3, 5], 1, 6, values=[0, 2])
+    data = DatasetInMemory(Dataset("rated", train, valid, test))
+    graph = data.build_graph(TableStorage())
+    user = np.array([0])
+    assert sorted(seen_rows(graph, data, "test", user).indices) == [0, 1, 2, 4]
+    assert data.rows("test", user).toarray().tolist() == [[0, 0, 0, 1, 0, 1]]
 
 
 @pytest.fixture

@@ -77,6 +77,19 @@ def test_resume_goes_on_to_the_same_bits(tmp_path):
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
 
 
+def test_another_run_in_the_folder_is_not_mixed_in(tmp_path):
+    one = trainer(tmp_path, values=[0.9], epochs=1)
+    one.fit()
+    one.config = TrainConfig(batch_size=64, epochs=1)
+    one.fit()  # its own
+    two = trainer(tmp_path, epochs=2)
+    with pytest.raises(FileExistsError, match="holds checkpoints of another run: call resume()"):
+        two.fit()
+    assert two.history.last_epoch == 0 and (tmp_path / "log.jsonl").read_text().count("\n") == 1
+    two.resume()
+    assert two.fit().last_epoch == 2
+
+
 def test_a_run_killed_in_its_first_checkpoint_begins_anew(tmp_path):
     whole = trainer(tmp_path / "whole", values=[0.1, 0.2], epochs=2)
     whole.fit()
@@ -127,6 +140,8 @@ def test_learning_rate_schedule_falls():
         ({"batch_size": -5}, "batch_size must be at least 0, got -5"),
         ({"monitor": "recall"}, "monitor must be METRIC@K"),
         ({"monitor": "luck@20"}, "monitor must be METRIC@K"),
+        ({"seed": -1}, "seed must be in [0, 2^63), got -1"),
+        ({"seed": 2**63}, "seed must be in [0, 2^63), got 9223372036854775808"),
         ({"sampling": "x"}, "sampling must be 'interactions' or 'users', got 'x'"),
         ({"schedule": "x"}, "schedule must be 'constant' or 'cosine', got 'x'"),
     ],

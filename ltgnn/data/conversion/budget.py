@@ -82,7 +82,7 @@ def parse_size(size: str | int) -> int:
     """
     found = _SIZE.fullmatch(str(size))
     if found is None:
-        raise ValueError(f"expected a size like 4GB or 512MiB, got {size!r}")
+        raise ValueError(f"memory: expected a size like 4GB or 512MiB, got {size!r}")
     return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
 
 

@@ -102,7 +102,17 @@ def convert(
             f"{display_name(target)} exists: choose another name, or overwrite it"
         )
     budget = Budget.of(memory)
+    parent = target.absolute().parent
+    work = parent if scratch is None else Path(scratch)
+    for name, folder in (("target", parent), ("scratch", work)):
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            what = "one that cannot be written" if folder.is_dir() else "no folder"
+            raise NotADirectoryError(f"{name}: expected a folder to write to, got {what}: {folder}")
     paths, split = settle_split(source, split)
+    if target.exists() and any(os.path.samefile(target, path) for path in paths.values()):
+        raise ValueError(f"target: expected another file than the source, got {target}")
+    if target.is_dir():
+        raise IsADirectoryError(f"target: expected a file, got a folder: {target}")
     if valid_fraction and split == "given" and "valid" in paths:
         raise ValueError(
             f"valid_fraction: expected 0 where the folder has a valid file, got {valid_fraction}"
@@ -111,8 +121,7 @@ def convert(
     rule = SplitRule(test, test_fraction, valid_fraction, seed)
     options = ReadOptions(columns, delimiter, header, max_bytes)
     chosen = find_format(format, list(paths.values()), options)
-    parent = Path(scratch) if scratch is not None else target.absolute().parent
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".scratch", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".scratch", dir=work))
     try:
         bars = _Bars(progress)
         read = _read(paths, split, chosen, options, budget, folder, bars)

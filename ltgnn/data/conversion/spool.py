@@ -30,10 +30,14 @@ class ArrayFile:
     def append(self, array: npt.NDArray[Any]) -> None:
         """Writes behind what is there; the file is open only meanwhile, so that there may be many."""
         if len(array):
-            with open(self.path, "ab", buffering=0) as file:
-                data = np.ascontiguousarray(array, self.dtype).view(np.uint8).data
-                while len(data):
-                    data = data[file.write(data) :]
+            try:
+                with open(self.path, "ab", buffering=0) as file:
+                    data = np.ascontiguousarray(array, self.dtype).view(np.uint8).data
+                    while len(data):
+                        data = data[file.write(data) :]
+            except OSError as error:
+                why = f"{error.strerror} (a scratch file; scratch= chooses another folder)"
+                raise type(error)(error.errno, why, str(self.path)) from None
             self.length += len(array)
 
     def read(self, start: int, count: int) -> npt.NDArray[Any]:

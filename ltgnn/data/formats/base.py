@@ -33,6 +33,17 @@ class ReadOptions:
     max_bytes: int | None = None
     on_bytes: Callable[[int], object] | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        if self.columns is not None and not isinstance(self.columns, Mapping):
+            raise TypeError(
+                "columns: expected a mapping like {'user': ..., 'item': ...}, got "
+                f"{type(self.columns).__name__}"
+            )
+        if self.header != "auto" and not isinstance(self.header, bool):
+            raise TypeError(f"header: expected True, False or 'auto', got {self.header!r}")
+        if self.delimiter == r"\t":  # as it is typed where no shell makes a tab of it
+            object.__setattr__(self, "delimiter", "\t")
+
     def given(self) -> set[str]:
         """Names of the options that say how a file is laid out and are not at their default."""
         defaults = ReadOptions()

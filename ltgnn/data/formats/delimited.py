@@ -112,7 +112,8 @@ def read_pieces(
     if not prefix.strip():
         return
     layout = find_layout(prefix, name, options)
-    width = len(preview_rows(prefix, layout.delimiter, 1)[0])
+    # Without a row the first is malformed: the parser says how.
+    width = len(next(iter(preview_rows(prefix, layout.delimiter, 1)), ()))
 
     def parse(data: bytes, first_line: int, is_first: bool) -> Interactions:
         first_row = preview_rows(data, layout.delimiter, 1)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ltgnn.data._native import preview_rows
 from ltgnn.data.formats.base import Columns, Header, ReadOptions
 
-DELIMITERS = ("\t", "::", ",", ";", "|", " ")  # the first that fits wins
+DELIMITERS = ("\t", "::", ",", ";", "|", " ")  # the first that fits wins, but for these:
+_WIDEST = (",", ";", "|")  # a comma may be a decimal one: the most columns win
 ROLES = ("user", "item", "value", "time")
 
 # Column names in lower case without punctuation.
@@ -38,18 +39,21 @@ class Layout:
 def sniff_delimiter(data: bytes) -> str | None:
     """The delimiter that cuts the first rows into equally many columns, two at least.
 
-    If the rows are uneven, the first one that cuts the first row: the parser then says where the
-    file goes wrong. None: nothing fits.
+    Of a comma, a semicolon and a bar the one that makes the most columns. If the rows are uneven, the first
+    one that cuts the first row: the parser then says where the file goes wrong. None: nothing fits.
     """
-    fallback = None
+    fallback, fits = None, {}
     for delimiter in DELIMITERS:
         widths = [len(row) for row in preview_rows(data, delimiter, _PREVIEW_ROWS)]
         if not widths or widths[0] < 2:
             continue
         if len(set(widths)) == 1:
-            return delimiter
+            fits[delimiter] = widths[0]
         fallback = fallback or delimiter
-    return fallback
+    first = next(iter(fits), fallback)
+    if first not in fits or first not in _WIDEST:
+        return first
+    return max((one for one in _WIDEST if one in fits), key=fits.__getitem__)
 
 
 def find_layout(data: bytes, name: str, options: ReadOptions) -> Layout:

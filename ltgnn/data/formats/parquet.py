@@ -29,6 +29,7 @@ MAGIC = b"PAR1"
 TAKES = frozenset({"columns"})
 
 _BYTES_A_ROW = 64  # of memory, about, while a batch is read
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _MAX_ID_BYTES = 256
 _WHOLE = 64 << 20
 
@@ -162,7 +163,7 @@ def _ids(values: Any, file: str, name: str) -> tuple[npt.NDArray[np.int32], IdAr
         return codes, ids.astype(np.int64)
     texts = encoded.dictionary.to_pylist()
     for one in texts:
-        if not 0 < len(one.encode()) <= _MAX_ID_BYTES or not one.isprintable():
+        if not 0 < len(one.encode()) <= _MAX_ID_BYTES or any(c < " " or c == "\x7f" for c in one):
             raise ValueError(
                 f"{file}: column {name!r}: expected ids of 1 to {_MAX_ID_BYTES} bytes without control "
                 f"characters, got {one[:40]!r}"
@@ -180,7 +181,11 @@ def _numbers(values: Any, file: str, name: str) -> npt.NDArray[Any]:
 def _seconds(values: Any, file: str, name: str) -> npt.NDArray[Any]:
     array: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
     if array.dtype.kind == "M":
-        return array.astype("datetime64[ns]").astype(np.int64) / 1e9
+        if np.datetime_data(array.dtype)[0] not in _PER_SECOND:  # days
+            array = array.astype("datetime64[s]")
+        # In its own unit: as nanoseconds the year 2263 would be too late.
+        per_second = _PER_SECOND[np.datetime_data(array.dtype)[0]]
+        return np.where(np.isnat(array), np.nan, array.astype(np.int64) / per_second)
     return _numbers(values, file, name)
 
 
