@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,14 +18,22 @@ sys.path.insert(0, str(ROOT))
 
 from build_tools.cuda import CudaPlan, plan_cuda  # noqa: E402
 from build_tools.sources import sources  # noqa: E402
-from build_tools.torch_finder import use_installed_torch  # noqa: E402
+from build_tools.torch_finder import (  # noqa: E402
+    TORCH_REQUIREMENT,
+    is_suitable,
+    use_installed_torch,
+)
 
 use_installed_torch()
 
 import pybind11  # noqa: E402
 import torch  # noqa: E402
 from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.build_py import build_py  # noqa: E402
 from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension  # noqa: E402
+
+if not is_suitable(torch.__version__):
+    sys.exit(f"ltgnn: building needs {TORCH_REQUIREMENT}, got torch {torch.__version__}")
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "ltgnn/_version.py").read_text())[1]
 TORCH_TARGET = "0x020a000000000000"  # 2.10: the oldest torch that the built library loads on
@@ -81,6 +90,15 @@ def extensions(cuda: CudaPlan) -> list[Extension]:
     return modules
 
 
+class Modules(build_py):
+    """setuptools' copy of the Python files, without those of an earlier build that are gone since."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(Path(self.build_lib) / "ltgnn", ignore_errors=True)
+        super().run()
+
+
 class Build(BuildExtension):
     """torch's build, with objects apart for each module, and a record of what was chosen."""
 
@@ -94,8 +112,10 @@ class Build(BuildExtension):
             self.build_temp = shared
 
     def run(self) -> None:
-        super().run()
         folder = ROOT if self.inplace else Path(self.build_lib)
+        if not PLAN.build:  # one of an earlier build would be loaded with this build's schemas
+            (folder / "ltgnn" / "_C_cuda.abi3.so").unlink(missing_ok=True)
+        super().run()
         (folder / "ltgnn" / "_build_info.json").write_text(json.dumps(SUMMARY, indent=2) + "\n")
 
 
@@ -113,4 +133,4 @@ SUMMARY = {
 
 if __name__ == "__main__":
     print(f"ltgnn build: {json.dumps(SUMMARY)}", file=sys.stderr)
-    setup(ext_modules=extensions(PLAN), cmdclass={"build_ext": Build})
+    setup(ext_modules=extensions(PLAN), cmdclass={"build_py": Modules, "build_ext": Build})

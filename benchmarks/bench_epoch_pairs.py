@@ -30,6 +30,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     graph = graphs.zipf(options.edges).to(options.device)
     indptr, owned = graph.user_indptr, graph.indices[: graph.num_edges]
+    if not 1 <= options.batch < graph.num_edges:
+        parser.error(f"--batch must be in [1, {graph.num_edges}), got {options.batch}")
     batch, rows = options.batch, torch.arange(graph.num_users, device=graph.device)
     edge_users = rows.repeat_interleave(graph.degrees[: graph.num_users])
     order = torch.randperm(graph.num_edges).to(graph.device)

@@ -195,7 +195,7 @@ def main() -> None:
             if k % 100 == 0:
                 solves.append(clock(full))
                 time.sleep(0.05)  # the threads of that solve still spin for a while
-            before = y.clone() if name == "random" and k % 200 == 1 else None
+            before = y.clone() if name == "random" and k % 200 == min(1, len(pairs) - 1) else None
             measured[name].append(update(change, user, item))
             if before is not None:
                 warm.append(clock(partial(solve_fixed_point, graph, e0, **settings, start=before)))

@@ -187,6 +187,8 @@ def main() -> None:
     parser.add_argument("--plot", help="draw the JSON's rows into this file, and do nothing else")
     parser.add_argument("settings", nargs="*", type=graphs.parse_setting)
     args = parser.parse_args()
+    if args.plot and not args.json:
+        parser.error("--plot draws what --json names")
     if args.plot:
         with open(args.json) as file:
             plot(json.load(file)["result"], args.plot)

@@ -159,6 +159,8 @@ def main() -> None:
     parser.add_argument("--json")
     parser.add_argument("--plot", help="draw the JSON's rows into this file, and do nothing else")
     options = parser.parse_args()
+    if options.plot and not options.json:
+        parser.error("--plot draws what --json names")
     if options.plot:
         stored = json.loads(Path(options.json).read_text())
         plot(stored["rows"], stored["exponents"], options.plot)

@@ -5,8 +5,9 @@
     python -m benchmarks.gpu --dry_run            # what would run; needs no GPU
 
 Every step runs, also after one has failed. What came of each goes into
-`benchmarks/results/gpu/<card>-<date>.json`, with the card, driver and versions; each benchmark's own figures are in
-there too. Exit status: 0 where all steps passed, 1 where one did not, 2 where there is no GPU.
+`benchmarks/results/gpu/<card>-<time>.json`, with the card, driver and versions; each benchmark's own figures are in
+there too. Gowalla is read from the folder that LTGNN_DATA names; without one made-up graphs stand in. Exit status:
+0 where all steps passed, 1 where one did not, 2 where there is no GPU.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ SMALL_CASES = "test_equals_reference and cuda and f32 and (d33 or hub or duplica
 BENCHMARKS = {
     "bench_propagate": [["--graph", "synthetic"], ["--graph", "small"]],
     "bench_propagate_backward": [["--graph", "synthetic"]],
-    "bench_sample_aggregate": [[]],
-    "bench_ltgnn_step": [[]],
+    "bench_sample_aggregate": [["--graph", "gowalla"]],
+    "bench_ltgnn_step": [["--graph", "gowalla"]],
     "bench_epoch_pairs": [[]],
-    "bench_topk": [[]],
-    "bench_incremental": [[]],
+    "bench_topk": [["--graph", "gowalla"]],
+    "bench_incremental": [["--graph", "gowalla"]],
 }
+# What stands in for Gowalla where LTGNN_DATA names no folder with it.
+STAND_IN = {"bench_topk": "small"}
 TAIL = 4000  # characters of a step's output that are kept
 
 
@@ -78,8 +81,12 @@ def plan(folder: Path) -> list[Step]:
     python = sys.executable
     pytest = [python, "-m", "pytest", "-m", "cuda", "-p", "no:cacheprovider"]
     steps = [
-        Step("build", [python, "-m", "pip", "install", "."], {"LTGNN_CUDA": "1"}),
-        Step("doctor", [python, "-c", "from ltgnn.cli import main; main(['doctor'])"]),
+        # In place: what runs from this folder finds the modules of this folder first.
+        Step("build", [python, "-m", "pip", "install", "-e", "."], {"LTGNN_CUDA": "1"}),
+        Step(
+            "doctor",
+            [python, "-c", "from ltgnn.cli import main; raise SystemExit(main(['doctor']))"],
+        ),
         Step("tests", [*pytest, "-rs"]),
     ]
     sanitizer = sanitizer_path()
@@ -98,8 +105,11 @@ def plan(folder: Path) -> list[Step]:
             Step(tool, [*command, *pytest, "-x", "tests/ops/test_generic.py", "-k", SMALL_CASES],
                  {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}, missing=missing)
         )  # fmt: skip
+    has_data = Path(os.environ.get("LTGNN_DATA", ""), "gowalla").is_dir()
     for module, variants in BENCHMARKS.items():
-        for number, arguments in enumerate(variants):
+        for number, wanted in enumerate(variants):
+            stand_in = STAND_IN.get(module, "synthetic")
+            arguments = wanted if has_data else [stand_in if a == "gowalla" else a for a in wanted]
             result = folder / f"{module}-{number}.json"
             steps.append(
                 Step(
@@ -202,9 +212,9 @@ def machine() -> dict[str, Any]:
 
 
 def file_name(card: str, now: datetime) -> str:
-    """`nvidia-h100-80gb-hbm3-2026-01-31.json`."""
+    """`nvidia-h100-80gb-hbm3-2026-01-31-180509.json`."""
     words = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
-    return f"{words}-{now:%Y-%m-%d}.json"
+    return f"{words}-{now:%Y-%m-%d-%H%M%S}.json"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -32,6 +32,8 @@ def alternate(
     Returns:
         For each: median, min and interquartile range, in milliseconds.
     """
+    if runs < 1:
+        raise SystemExit(f"--runs must be at least 1, got {runs}")
     clock = _clock_of(device)
     times: dict[str, list[float]] = {name: [] for name in rivals}
     last = dict.fromkeys(rivals, 0.0)

@@ -17,7 +17,6 @@ from build_tools.torch_finder import TORCH_REQUIREMENT, use_installed_torch
 build_sdist = _setuptools.build_sdist
 prepare_metadata_for_build_wheel = _setuptools.prepare_metadata_for_build_wheel
 prepare_metadata_for_build_editable = _setuptools.prepare_metadata_for_build_editable
-get_requires_for_build_sdist = _setuptools.get_requires_for_build_sdist
 
 
 def get_requires_for_build_wheel(config_settings: dict[str, Any] | None = None) -> list[str]:
@@ -26,6 +25,7 @@ def get_requires_for_build_wheel(config_settings: dict[str, Any] | None = None) 
 
 
 get_requires_for_build_editable = get_requires_for_build_wheel
+get_requires_for_build_sdist = get_requires_for_build_wheel  # setup.py imports it
 
 
 def build_wheel(

@@ -40,11 +40,20 @@ def wheel_folders() -> list[Path]:
     `nvidia/cu13` for all of CUDA 13; `nvidia/cusparse`, `nvidia/cuda_runtime` and so on for CUDA 12.
     """
     roots = {Path(sysconfig.get_path(key)) for key in ("purelib", "platlib")}
+    major = None
     with suppress(ImportError):  # the gates need no torch
         import torch
 
         roots.add(Path(torch.__file__).resolve().parent.parent)
-    return [folder for root in sorted(roots) for folder in sorted(root.glob("nvidia/cu*"))]
+        major = (torch.version.cuda or "").partition(".")[0]
+    folders = [folder for root in sorted(roots) for folder in sorted(root.glob("nvidia/cu*"))]
+    return of_major(folders, major) if major else folders
+
+
+def of_major(folders: list[Path], major: str) -> list[Path]:
+    """Those of one CUDA: pip leaves the wheels of an earlier torch's where they are."""
+    whole = [folder for folder in folders if folder.name == f"cu{major}"]
+    return whole or [folder for folder in folders if not folder.name[2:].isdigit()]
 
 
 def _linked(targets: list[tuple[str, Path]], folder: Path) -> str:

@@ -38,8 +38,8 @@ def _load_cpu() -> ModuleType:
         module = importlib.import_module("ltgnn._C")
     except ImportError as error:
         raise ImportError(
-            f"ltgnn's compiled operators (ltgnn._C) did not load: {error}. "
-            "Build them with `pip install .` in the source folder"
+            f"ltgnn's compiled operators (ltgnn._C) did not load with torch {torch.__version__} (2.10 or "
+            f"later is needed): {error}. Build them with `pip install .` in the source folder"
         ) from error
     _check_version(module)
     return module
@@ -51,9 +51,9 @@ def _load_cuda() -> Binary:
         return Binary(name, None, f"torch {torch.__version__} has no CUDA")
     try:
         module = importlib.import_module(name)
-        _check_version(module)
     except ImportError as error:
         return Binary(name, None, f"not built or not loadable: {error}")
+    _check_version(module)  # raises: its kernels are registered, and would be used
     return Binary(name, module.__file__, None)
 
 

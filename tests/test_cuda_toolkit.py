@@ -64,6 +64,13 @@ def test_nvcc_from_pypi_comes_last(tmp_path, monkeypatch):
     assert cuda.find_toolkit() == cuda.Toolkit(tmp_path / "nvidia" / "cu13", "13.0.88")
 
 
+def test_wheels_of_an_earlier_torch_are_passed_over():
+    left = ["cu12", "cu13", "cuda_runtime", "cusparse"]
+    folders = [Path("site/nvidia", name) for name in left]
+    assert [f.name for f in cuda.of_major(folders, "13")] == ["cu13"]
+    assert [f.name for f in cuda.of_major(folders[1:], "12")] == ["cuda_runtime", "cusparse"]
+
+
 def test_headers_and_libraries_come_from_wheels_where_the_toolkit_lacks_them(tmp_path, monkeypatch):
     wheel = tmp_path / "nvidia" / "cu13"
     for name in ("include/cusparse.h", "include/cuda_runtime.h", "lib/libcusparse.so.12"):

@@ -51,6 +51,22 @@ def test_a_dry_run_lists_every_step(tmp_path, capsys):
     assert "compute-sanitizer" in capsys.readouterr().out
 
 
+def test_without_real_data_made_up_graphs_stand_in(tmp_path, monkeypatch):
+    def graphs(data):
+        monkeypatch.setenv("LTGNN_DATA", str(data))
+        steps = {step.name.split()[0]: step.command for step in gpu.plan(tmp_path)}
+        return {
+            name: command[command.index("--graph") + 1]
+            for name, command in steps.items()
+            if "--graph" in command
+        }
+
+    without = graphs(tmp_path / "none")
+    assert "gowalla" not in without.values() and without["bench_topk"] == "small"
+    (tmp_path / "gowalla").mkdir()
+    assert graphs(tmp_path)["bench_topk"] == "gowalla" and without.keys() == graphs(tmp_path).keys()
+
+
 def test_the_sanitizers_have_cases():
     """The selection by -k must not be empty: it names parts of test ids."""
     words = ("f32", "d33", "hub", "duplicates")
@@ -117,5 +133,8 @@ def test_steps_are_chosen_by_name(fake_gpu, tmp_path, capsys):
 
 
 def test_file_names():
-    day = datetime(2026, 1, 31, tzinfo=timezone.utc)
-    assert gpu.file_name("NVIDIA H100 80GB HBM3", day) == "nvidia-h100-80gb-hbm3-2026-01-31.json"
+    day = datetime(2026, 1, 31, 18, 5, 9, tzinfo=timezone.utc)
+    assert (
+        gpu.file_name("NVIDIA H100 80GB HBM3", day)
+        == "nvidia-h100-80gb-hbm3-2026-01-31-180509.json"
+    )

@@ -1,5 +1,6 @@
 #include "cpu/kernels.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -24,7 +25,16 @@ const CpuKernels& choose() {
   } levels[] = {{"avx512_bf16", has_bf16, cpu_kernels_avx512_bf16},
                 {"avx512", has_avx512, cpu_kernels_avx512},
                 {"avx2", has_avx2, cpu_kernels_avx2}};
-  bool reached = wanted == nullptr;
+  bool known = wanted == nullptr || *wanted == '\0' || std::strcmp(wanted, "baseline") == 0;
+  bool reached = wanted == nullptr || *wanted == '\0';
+  for (const auto& level : levels) known = known || std::strcmp(wanted, level.name) == 0;
+  if (!known) {
+    std::fprintf(
+        stderr,
+        "ltgnn: LTGNN_CPU_CAPABILITY must be baseline, avx2, avx512 or avx512_bf16, got %s: not used\n",
+        wanted);
+    reached = true;
+  }
   for (const auto& level : levels) {
     reached = reached || std::strcmp(wanted, level.name) == 0;
     if (reached && level.has) return level.table();

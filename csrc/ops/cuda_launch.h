@@ -26,7 +26,7 @@ inline bool waits_for_faults() {
 #else
   static const bool wanted = [] {
     const char* text = std::getenv("LTGNN_CUDA_CHECK");
-    return text != nullptr && std::strcmp(text, "0") != 0;
+    return text != nullptr && *text != '\0' && std::strcmp(text, "0") != 0;
   }();
   return wanted;
 #endif

@@ -21,7 +21,7 @@ inline void run_on_torch_threads(int num_threads, void (*body)(void*, int), void
 inline int64_t parallel_from() {
   static const int64_t operations = [] {
     const char* text = std::getenv("LTGNN_PARALLEL_FROM");
-    return text ? static_cast<int64_t>(std::atoll(text)) : int64_t{1} << 21;
+    return text && *text ? static_cast<int64_t>(std::atoll(text)) : int64_t{1} << 21;
   }();
   return operations;
 }

@@ -45,6 +45,7 @@ class Recommender(nn.Module, ABC):
     is_trained: ClassVar[bool] = True  # by training steps; else see `TrainingFree`
     has_embeddings: ClassVar[bool] = True  # whose inner products are the scores
     propagates_all: ClassVar[bool] = False  # the whole graph in every step: rows are ordered for it
+    samplings: ClassVar[tuple[str, ...]] = ("interactions", "users")  # that it may be trained with
     adam_m: Tensor
     adam_v: Tensor
     step: Tensor

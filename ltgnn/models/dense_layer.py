@@ -56,7 +56,10 @@ class _DenseLayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         factors, needed = ctx.saved_tensors, ctx.needs_input_grad
-        grads: list[Tensor | None] = [grad.sum(0, keepdim=True) if needed[0] else None]
+        ones = grad.new_ones(len(grad), 1)
+        grads: list[Tensor | None] = [
+            product_of_columns(ones, grad.contiguous()) if needed[0] else None
+        ]
         for k in range(0, len(factors), 2):
             x, weight = factors[k], factors[k + 1]
             grads.append(grad @ weight.T if needed[k + 1] else None)

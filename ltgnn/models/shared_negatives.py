@@ -57,9 +57,15 @@ def shared_negatives_loss(
     parts = list(row_blocks(len(user), TILE_ROWS))
     if user.device.type == "cpu":
         workers = max(1, min(torch.get_num_threads(), len(parts)))
-        # A thread's own setting, which leaves that of the caller's alone.
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            found = list(pool.map(row_of_tiles, parts))
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(
+                workers, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                found = list(pool.map(row_of_tiles, parts))
+        finally:
+            # The caller's own setting stood; what threads that begin from now on take did not.
+            torch.set_num_threads(threads)
     else:
         found = [row_of_tiles(part) for part in parts]
     loss, grad_item = (

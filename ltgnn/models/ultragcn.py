@@ -86,6 +86,7 @@ class UltraGCN(Recommender):
 
     name: ClassVar[str] = "ultragcn"
     config_type: ClassVar[type[ModelConfig]] = UltraGCNConfig
+    samplings: ClassVar[tuple[str, ...]] = ("interactions",)  # how often a row comes is in its L2
     config: UltraGCNConfig
 
     def __init__(

@@ -13,6 +13,7 @@ from ltgnn.ops.row_sums import add_rows
 from ltgnn.ops.sampled_losses import through_unit, unit_rows
 
 
+@torch.no_grad()
 def corrected_softmax_loss_and_grad(
     x: Tensor,
     users: Tensor,
@@ -47,7 +48,7 @@ def corrected_softmax_loss_and_grad(
             temperature `1 / (1 / min tau_b + spread of q / 2)`.
 
     Returns:
-        (loss, scalar float64; dL/dx [num_rows, dim]).
+        (loss, scalar float64; dL/dx [num_rows, dim]); no gradient is recorded.
 
     Raises:
         ValueError, IndexError: a shape, dtype, row number, temperature or probability is wrong.

@@ -13,6 +13,7 @@ SAMPLED_LOSSES = ("bpr", "bce", "ccl")
 _SHORTEST = 1e-12  # squared length below which a mixed direction counts as none
 
 
+@torch.no_grad()
 def sampled_loss_and_grad(
     x: Tensor,
     users: Tensor,
@@ -44,7 +45,8 @@ def sampled_loss_and_grad(
             (positive mixing; Huang et al., "MixGCF", KDD 2021, eq. 8); for 'ccl' of the two at length 1. None: 0.
 
     Returns:
-        (loss, scalar float64; dL/dx [num_rows, dim]). A row of zeros has cosine 0 and no gradient by it.
+        (loss, scalar float64; dL/dx [num_rows, dim]); no gradient is recorded. A row of zeros has cosine 0 and no
+        gradient by it.
 
     Raises:
         ValueError: there is no such loss, or a shape is wrong.
@@ -112,7 +114,7 @@ def sampled_loss_and_grad(
 
 
 def unit_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(x with each row at length 1, [num_rows, 1] of 1 / length); a row of zeros stays, with 0.
+    """(x with each row at length 1, [num_rows, 1] of 1 / length); a row of zeros gives zeros, one with NaN NaN.
 
     Example:
         >>> import torch
@@ -123,10 +125,11 @@ def unit_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     # By the largest entry first: squares of very long and very short rows are no numbers.
     top = x.abs().amax(1, keepdim=True) if x.shape[1] else x.new_zeros(len(x), 1)
-    scaled = torch.where(top > 0, x / top, 0)
+    none = top < torch.finfo(x.dtype).tiny  # below it 1 / length may be no number
+    scaled = torch.where(none, 0, x / top)
     length = scaled.square().sum(1, keepdim=True).sqrt()
-    unit = torch.where(top > 0, scaled / length, 0)
-    return unit, torch.where(top > 0, 1.0 / (top * length), 0)
+    unit = torch.where(none, 0, scaled / length)
+    return unit, torch.where(none, 0, 1.0 / (top * length))
 
 
 def through_unit(grad: Tensor, unit: Tensor, inverse: Tensor) -> Tensor:

@@ -73,6 +73,9 @@ class Trainer:
         run_dir: where to save, a folder that is made where there is none; None: nowhere.
         progress: show progress bars.
         on_epoch: called with each epoch's record.
+
+    Raises:
+        ValueError: the model cannot be trained with the config's sampling.
     """
 
     def __init__(
@@ -244,6 +247,9 @@ class Trainer:
 
 def _sampler_of(model: Recommender, config: TrainConfig) -> PairSampler:
     """What makes the batches that the model asks for."""
+    if config.sampling not in model.samplings:
+        wanted = " or ".join(map(repr, model.samplings))
+        raise ValueError(f"sampling must be {wanted} for {model.name}, got {config.sampling!r}")
     in_batch = model.config.loss == "softmax"
     return PairSampler(
         model.graph,

@@ -177,6 +177,21 @@ def test_dense_layer(rows):
     )
 
 
+def test_the_gradient_of_a_bias_has_the_same_bits_for_any_number_of_threads():
+    grad = torch.randn(100_000, 1, generator=torch.Generator().manual_seed(0))
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            bias = torch.zeros(1, 1, requires_grad=True)
+            out = dense_layer(bias, torch.ones(len(grad), 4), torch.zeros(4, 1))
+            found.append(torch.autograd.grad(out, bias, grad)[0])
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    torch.testing.assert_close(found[0], grad.double().sum(0, keepdim=True).float())
+
+
 def test_graphsage_touches_only_the_sampled_tree():
     model = create("graphsage", random_graph(), dim=8, layers=1, fanout=2, l2=0.0)
     before = model.e0.clone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from models.dense import random_graph
 from torch.nn.functional import softplus
 
 from ltgnn.models import Batch, create, nearest_items, shared_negatives, ultragcn
+from ltgnn.models.shared_negatives import shared_negatives_loss
+from ltgnn.training import TrainConfig, Trainer
 
 
 @pytest.mark.parametrize("neighbors", [0, 3, 100])
@@ -124,6 +128,32 @@ def test_a_row_is_in_a_batch_as_often_as_its_l2_assumes(exponent, count, pairs):
     error = (want * (1 - want) / trials).sqrt() * 5 + 0.01
     off = (held / trials - want).abs()[known]
     assert (off <= error[known]).all(), (off, error[known])
+
+
+def test_batches_that_its_l2_does_not_know_are_refused():
+    model = create("ultragcn", random_graph(5), dim=4)
+    with pytest.raises(
+        ValueError, match="sampling must be 'interactions' for ultragcn, got 'users'"
+    ):
+        Trainer(model, TrainConfig(sampling="users"))
+
+
+def test_a_step_leaves_the_number_of_threads_to_others():
+    """torch.set_num_threads also sets what threads that begin later take."""
+
+    def of_a_new_thread():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        shared_negatives_loss(
+            torch.zeros(2, 3), torch.ones(4, 3), torch.ones(2), torch.ones(4), torch.zeros(4)
+        )
+        assert torch.get_num_threads() == of_a_new_thread() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_at_the_offsets_the_loss_is_least():

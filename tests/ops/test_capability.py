@@ -53,6 +53,10 @@ def test_instruction_set_agrees_with_the_reference(wanted: str) -> None:
     assert run_child(wanted, CHILD) == wanted
 
 
-def test_an_unknown_wish_runs_everywhere() -> None:
-    code = "from ltgnn._library import cpu_capability; print(cpu_capability())"
-    assert run_child("nonsense", code) == "baseline"
+def test_an_unknown_or_empty_wish_is_none() -> None:
+    code = "import os; os.dup2(1, 2)\nfrom ltgnn._library import cpu_capability\nprint(cpu_capability())"
+    best = run_child("avx512_bf16", code).splitlines()[-1]
+    assert run_child("", code).splitlines()[-1] == best
+    said = run_child("AVX2", code)
+    assert said.splitlines()[-1] == best
+    assert "LTGNN_CPU_CAPABILITY must be baseline, avx2, avx512 or avx512_bf16, got AVX2" in said

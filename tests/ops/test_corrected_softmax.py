@@ -74,6 +74,17 @@ def test_loss_and_gradient_are_those_of_the_formula(
     assert error < 1e-4
 
 
+def test_no_gradient_is_recorded_and_damage_shows() -> None:
+    x, users, items, user_tau, log_q = problem(20)
+    settings = {"tau": 0.12, "user_tau": user_tau, "log_q": log_q}
+    want = corrected_softmax_loss_and_grad(x, users, items, **settings)
+    got = corrected_softmax_loss_and_grad(x.clone().requires_grad_(), users, items, **settings)
+    assert not got[0].requires_grad and not got[1].requires_grad
+    assert torch.equal(got[0], want[0]) and torch.equal(got[1], want[1])
+    x[users[3], 1] = float("nan")
+    assert corrected_softmax_loss_and_grad(x, users, items, **settings)[0].isnan()
+
+
 @pytest.mark.parametrize("batch", [1, 2, 32, 75])
 @pytest.mark.parametrize("with_log_q", [False, True])
 def test_pairs_that_are_left_out(batch: int, with_log_q: bool) -> None:

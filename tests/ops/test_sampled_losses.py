@@ -13,6 +13,7 @@ from torch.nn.functional import normalize, softplus
 
 from ltgnn.ops import SAMPLED_LOSSES, loss_and_grad, sampled_loss_and_grad
 from ltgnn.ops.elementwise import softplus_and_slope
+from ltgnn.ops.sampled_losses import unit_rows
 
 F32, F64 = torch.float32, torch.float64
 each_loss = pytest.mark.parametrize("loss", SAMPLED_LOSSES)
@@ -153,6 +154,30 @@ def test_nothing_for_an_empty_batch(loss: str) -> None:
     x, none = torch.ones(3, 2), torch.zeros(0, dtype=torch.int64)
     value, grad = sampled_loss_and_grad(x, none, none, none.view(0, 4), loss=loss)
     assert value.item() == 0.0 and torch.equal(grad, torch.zeros_like(x))
+
+
+@each_loss
+def test_no_gradient_is_recorded(loss: str) -> None:
+    x, users, items, negatives, _ = problem(5, 3)
+    want = sampled_loss_and_grad(x, users, items, negatives, loss=loss)
+    got = sampled_loss_and_grad(x.clone().requires_grad_(), users, items, negatives, loss=loss)
+    assert not got[0].requires_grad and not got[1].requires_grad
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+
+
+@each_loss
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_damage_shows_in_the_loss(loss: str, wrong: float) -> None:
+    x, users, items, negatives, _ = problem(5, 3)
+    x[users[0], 0] = wrong
+    assert not sampled_loss_and_grad(x, users, items, negatives, loss=loss)[0].isfinite()
+
+
+def test_rows_of_hardly_any_length_count_as_none() -> None:
+    x = torch.tensor([[1e-39, 0.0], [1.0, 1.0], [1e-30, 1e-30]])
+    unit, inverse = unit_rows(x)
+    assert unit[0].tolist() == [0.0, 0.0] and inverse[0] == 0 and inverse.isfinite().all()
+    torch.testing.assert_close(unit[2], torch.full((2,), 0.5**0.5))
 
 
 @each_loss
