@@ -19,7 +19,7 @@ from ltgnn import _library
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_SOURCE = shutil.ignore_patterns(
-    "build", "dist", ".git", "*.so", "*.egg-info", "__pycache__", ".*_cache", "runs"
+    "build", "dist", ".git", "*.so", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "runs"
 )
 
 
