@@ -109,10 +109,3 @@ def test_a_step_has_the_exact_gradient(name, adaptive, log_q):
     step = model.training_step(batch)
     torch.testing.assert_close(step, value.detach(), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.adam_m.double(), 0.1 * e0.grad, rtol=1e-3, atol=1e-5)
-
-
-def test_log_q_must_come_with_the_batch():
-    model = create("mf", random_graph(), dim=8, log_q=True)
-    ids = torch.arange(5)
-    with pytest.raises(ValueError, match="mf: log_q is on, and the batch has no log_q"):
-        model.training_step(Batch(ids, ids, None, seed=0))
