@@ -10,7 +10,7 @@ from models.contract import checkerboard, train
 from models.dense import left_out, random_graph
 from ops.test_corrected_softmax import written_out
 
-from ltgnn.models import Batch, create
+from ltgnn.models import create
 from ltgnn.models.adaptive_tau import AdaptiveTau
 from ltgnn.training.samplers import PairSampler
 
