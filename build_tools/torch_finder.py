@@ -35,8 +35,7 @@ def package_folders() -> list[str]:
     folders = [sysconfig.get_path(key) for key in ("purelib", "platlib")]
     config = Path(sys.prefix, "pyvenv.cfg")
     if config.is_file():
-        words = config.read_text().lower().split()
-        if words[words.index("include-system-site-packages") + 2 :][:1] != ["true"]:
+        if not re.search(r"(?im)^include-system-site-packages\s*=\s*true\s*$", config.read_text()):
             return folders
         base = {"base": sys.base_prefix, "platbase": sys.base_prefix}
         folders += [sysconfig.get_path(key, vars=base) for key in ("purelib", "platlib")]

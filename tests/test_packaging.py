@@ -82,6 +82,8 @@ def test_torch_is_looked_for_where_the_interpreter_looks(tmp_path, monkeypatch):
         assert set(folders[: len(own)]) == own
         assert ("/user" in folders) == seen
         assert any(f.startswith(sys.base_prefix) for f in folders if f not in own) == seen
+    config.write_text("home = /x\n")  # says nothing of it, as some tools' do
+    assert set(torch_finder.package_folders()) == own
     config.unlink()  # no virtual environment
     assert torch_finder.package_folders()[-1] == "/user"
 
