@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ltgnn.ops.dense import one_thread
+
 ROWS_OF_A_SUM = 512  # libraries add longer sums up in as many pieces as there are threads
 
 
@@ -36,6 +38,9 @@ def product_of_columns(x: Tensor, y: Tensor) -> Tensor:
         >>> product_of_columns(torch.ones(1000, 1), torch.ones(1000, 1))
         tensor([[1000.]])
     """
+    if 1 in (x.shape[1], y.shape[1]):  # with a vector libraries cut shorter sums, too
+        with one_thread():
+            return x.T @ y
     whole = len(x) // ROWS_OF_A_SUM * ROWS_OF_A_SUM
     rest = x[whole:].T @ y[whole:]
     if not whole:
@@ -56,10 +61,8 @@ class _DenseLayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         factors, needed = ctx.saved_tensors, ctx.needs_input_grad
-        ones = grad.new_ones(len(grad), 1)
-        grads: list[Tensor | None] = [
-            product_of_columns(ones, grad.contiguous()) if needed[0] else None
-        ]
+        with one_thread():  # of one column torch sums in as many pieces as there are threads
+            grads: list[Tensor | None] = [grad.sum(0, keepdim=True) if needed[0] else None]
         for k in range(0, len(factors), 2):
             x, weight = factors[k], factors[k + 1]
             grads.append(grad @ weight.T if needed[k + 1] else None)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ltgnn.graph import BipartiteGraph
-from ltgnn.models.dense_layer import product_of_columns
 from ltgnn.models.ltgnn_config import LTGNNConfig
 from ltgnn.ops import propagate
+from ltgnn.ops.dense import one_thread
 
 
 def sent_rows(e0: Tensor, z: Tensor | None, rows: Tensor, config: LTGNNConfig) -> Tensor:
@@ -32,6 +32,8 @@ def output_adjustment(graph: BipartiteGraph, e0: Tensor, config: LTGNNConfig) ->
         result += config.c1 * propagate(graph, e0, self_loops=config.self_loops)
     if config.c2:
         q = (graph.degrees + float(config.self_loops)).to(e0.dtype).sqrt()
-        q = q[:, None] / product_of_columns(q[:, None], q[:, None]).sqrt().clamp(min=1e-12)
-        result += config.c2 * q * product_of_columns(q, e0)
+        with one_thread():  # else the pieces of these long sums are as many as the threads
+            q /= q.norm().clamp(min=1e-12)
+            weights = q @ e0
+        result += config.c2 * torch.outer(q, weights)
     return result

@@ -10,7 +10,7 @@ from torch.nn.functional import leaky_relu, normalize
 
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import Batch, Recommender, create
-from ltgnn.models.dense_layer import dense_layer
+from ltgnn.models.dense_layer import dense_layer, product_of_columns
 
 USERS, ITEMS, NEGATIVES = torch.arange(10), torch.arange(10, 20), torch.arange(20, 30)
 
@@ -177,19 +177,36 @@ def test_dense_layer(rows):
     )
 
 
-def test_the_gradient_of_a_bias_has_the_same_bits_for_any_number_of_threads():
-    grad = torch.randn(100_000, 1, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(("rows", "columns"), [(100_000, 1), (415, 1), (415, 8), (3000, 8)])
+def test_the_gradient_of_a_bias_has_the_same_bits_for_any_number_of_threads(rows, columns):
+    grad = torch.randn(rows, columns, generator=torch.Generator().manual_seed(0))
     threads, found = torch.get_num_threads(), []
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            bias = torch.zeros(1, 1, requires_grad=True)
-            out = dense_layer(bias, torch.ones(len(grad), 4), torch.zeros(4, 1))
+            bias = torch.zeros(1, columns, requires_grad=True)
+            out = dense_layer(bias, torch.ones(len(grad), 4), torch.zeros(4, columns))
             found.append(torch.autograd.grad(out, bias, grad)[0])
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
     torch.testing.assert_close(found[0], grad.double().sum(0, keepdim=True).float())
+
+
+@pytest.mark.parametrize("columns", [(1, 8), (8, 1), (1, 1), (5, 7)])
+@pytest.mark.parametrize("rows", [415, 1000, 100_000])
+def test_products_of_columns_have_the_same_bits_for_any_number_of_threads(rows, columns):
+    random = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(rows, width, generator=random) for width in columns)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(product_of_columns(x, y))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    torch.testing.assert_close(found[0], (x.double().T @ y.double()).float(), rtol=1e-3, atol=1e-3)
 
 
 def test_graphsage_touches_only_the_sampled_tree():

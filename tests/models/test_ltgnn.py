@@ -131,11 +131,12 @@ def test_own_gradient_equals_autograd_of_the_row():
     torch.testing.assert_close(model.adam_m.double(), 0.1 * leaf.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_the_adjustment_has_the_same_bits_for_any_number_of_threads():
+@pytest.mark.parametrize("side", [200, 1500, 20_000])
+def test_the_adjustment_has_the_same_bits_for_any_number_of_threads(side):
     random = torch.Generator().manual_seed(0)
-    users, items = (torch.randint(20_000, (60_000,), generator=random) for _ in range(2))
-    graph = BipartiteGraph.from_edges(users, items, num_users=20_000, num_items=20_000)
-    e0 = torch.randn(40_000, 16, generator=random)
+    users, items = (torch.randint(side, (3 * side,), generator=random) for _ in range(2))
+    graph = BipartiteGraph.from_edges(users, items, num_users=side, num_items=side)
+    e0 = torch.randn(2 * side, 16, generator=random)
     config, threads, found = LTGNNConfig(dim=16, c1=0.1, c2=0.2), torch.get_num_threads(), []
     try:
         for count in (1, 2, 3):
