@@ -124,6 +124,26 @@ LTGNN_HD void store_lanes(BFloat16* p, FloatLanes x) {
   std::memcpy(p, &half, sizeof(half));
 }
 
+// The sum of all lanes, by halves: log2 of their number steps, where one lane after another would be as many
+// as there are.
+template <class Acc, int kCount, class Lanes>
+LTGNN_HD Acc sum_of_halves(const Lanes& x) {
+  if constexpr (kCount == 2) {
+    return x[0] + x[1];
+  } else {
+    typedef Acc Half __attribute__((vector_size(kCount / 2 * sizeof(Acc))));
+    Half low, high;
+    std::memcpy(&low, &x, sizeof(Half));
+    std::memcpy(&high, reinterpret_cast<const char*>(&x) + sizeof(Half), sizeof(Half));
+    const Half sum = low + high;
+    return sum_of_halves<Acc, kCount / 2>(sum);
+  }
+}
+template <class Acc>
+LTGNN_HD Acc sum_of_lanes(const typename LanesOf<Acc>::type& x) {
+  return sum_of_halves<Acc, sizeof(x) / sizeof(Acc)>(x);
+}
+
 // A comparison's result as bytes, 0 or -1 each, in words: `kWords` of them, of 8 elements.
 typedef int8_t FloatMaskBytes __attribute__((vector_size(LTGNN_VECTOR_BYTES / 4)));
 typedef int8_t DoubleMaskBytes __attribute__((vector_size(LTGNN_VECTOR_BYTES / 8)));
@@ -179,13 +199,15 @@ struct Tile {
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) store_lanes(y + i * kLanes, acc[i]);
   }
-  // Unsigned address arithmetic, since the offset may be nonsense (see kernels/propagate.h).
-  template <class T>
+  // Unsigned address arithmetic, since the offset may be nonsense (see kernels/propagate.h). kLocality as the
+  // compiler's builtin takes it: 3 into every cache, 2 into all but the first.
+  template <int kLocality = 3, class T>
   static LTGNN_HD void prefetch(const T* x, uint64_t offset) {
     constexpr int kBytes = kColumns * static_cast<int>(sizeof(T));
     const uint64_t address = reinterpret_cast<uint64_t>(x) + offset * sizeof(T);
 #pragma GCC unroll 8
-    for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(reinterpret_cast<const void*>(address + i));
+    for (int i = 0; i < kBytes; i += 64)
+      __builtin_prefetch(reinterpret_cast<const void*>(address + i), 0, kLocality);
   }
 };
 
@@ -205,7 +227,7 @@ struct Tile<Acc, 0> {
   LTGNN_HD void store(T* y) const {
     store_scalar(y, acc);
   }
-  template <class T>
+  template <int kLocality = 3, class T>
   static LTGNN_HD void prefetch(const T*, uint64_t) {}
 };
 

@@ -1,4 +1,4 @@
-// <a, b> over `dim` elements, summed in a fixed order: four registers, then one, then single elements.
+// <a, b> over `dim` elements, summed in a fixed order: four registers, their halves, then single elements.
 #pragma once
 
 #include "core/lanes.h"
@@ -17,9 +17,7 @@ LTGNN_HD Acc inner_product(const T* a, const T* b, int64_t dim) {
     for (int k = 0; k < 4; ++k) sum[k] += load_lanes(a + i + k * kLanes) * load_lanes(b + i + k * kLanes);
   }
   for (; i + kLanes <= dim; i += kLanes) sum[0] += load_lanes(a + i) * load_lanes(b + i);
-  const Lanes all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  Acc result = 0;
-  for (int64_t k = 0; k < kLanes; ++k) result += all[k];
+  Acc result = sum_of_lanes<Acc>((sum[0] + sum[1]) + (sum[2] + sum[3]));
   for (; i < dim; ++i) result += load_scalar(a + i) * load_scalar(b + i);
   return result;
 }

@@ -14,7 +14,7 @@ namespace LTGNN_ISA {
 
 constexpr int64_t kRowsAhead = 2;  // between the prefetch of a row of x0 and its use
 
-template <bool kScaled, class T, class Acc, class Index>
+template <bool kScaled, bool kFar, class T, class Acc, class Index>
 int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) {
   constexpr int64_t kBytes = sizeof(T);
   const EdgeSource<T, Acc, Index> source(params);
@@ -29,7 +29,7 @@ int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) 
       TileType tile;
       tile.zero();
       const int64_t begin = params.csr.indptr[row], end = params.csr.indptr[row + 1];
-      good = good && walk_edges<kScaled>(source, begin, end, column, tile) == end;
+      good = good && walk_edges<kScaled, kFar>(source, begin, end, column, tile) == end;
       if (good) finish_row<TileType, T, Acc>(params, target, column, tile);
     });
     return good;
@@ -43,9 +43,12 @@ inline int64_t propagate(const PropagateParams& params, const Parallel& parallel
     using Acc = typename AccumulatorOf<T>::type;
     return dispatch_index(params.csr.index_type, [&](auto index) {
       using Index = typename decltype(index)::type;
+      const bool far = is_far<T>(params);
       if (params.col_scale != nullptr && params.weight == nullptr)
-        return propagate_rows<true, T, Acc, Index>(params, parallel);
-      return propagate_rows<false, T, Acc, Index>(params, parallel);
+        return far ? propagate_rows<true, true, T, Acc, Index>(params, parallel)
+                   : propagate_rows<true, false, T, Acc, Index>(params, parallel);
+      return far ? propagate_rows<false, true, T, Acc, Index>(params, parallel)
+                 : propagate_rows<false, false, T, Acc, Index>(params, parallel);
     });
   });
 }

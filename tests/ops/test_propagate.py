@@ -243,3 +243,19 @@ def test_refuses_what_is_not_a_graph() -> None:
             propagate(graph, x)
     with pytest.raises(TypeError, match="propagate: x must be a torch.Tensor, got ndarray"):
         propagate(small_graph(), np.ones((10, 2)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_table_past_the_caches_has_the_bits_of_its_halves(dtype: torch.dtype) -> None:
+    """The CPU asks for the rows of a table above 32 MB in another way than for those of a smaller one."""
+    random = torch.Generator().manual_seed(0)
+    nodes, edges, width = 2_000, 10_000, (36 << 20) // (2_000 * dtype.itemsize)
+    indices = torch.randint(nodes, (edges,), generator=random)
+    graph = Csr(torch.arange(0, edges + 1, edges // nodes), indices, nodes)
+    x = torch.randn(nodes, width, generator=random).to(dtype)
+    whole, half = propagate(graph, x), width // 2 // 128 * 128  # whole tiles
+    assert torch.equal(whole[:, :half], propagate(graph, x[:, :half]))
+    assert torch.equal(whole[:, half:], propagate(graph, x[:, half:]))
+    bad = Csr(graph.indptr, indices.index_fill(0, torch.tensor([edges - 3]), nodes), nodes)
+    with pytest.raises(IndexError, match="indices"):
+        propagate(bad, x)
