@@ -198,12 +198,18 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--only", default="", help="rivals whose names begin so, a comma between")
     parser.add_argument("--json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     graph = graphs.named(args.graph, args.edges)
     problem = Problem(graph, args.dim, args.device)
+    begins = (
+        "ltgnn fp32",
+        *args.only.split(","),
+    )  # what all others are compared with is always there
     rivals = {**problem.products(), **problem.edge_dots()}
+    rivals = {name: rival for name, rival in rivals.items() if name.startswith(begins)}
     calls = {name: rival.call for name, rival in rivals.items()}
     times: dict[str, dict[str, float]] = harness.alternate(
         calls, runs=args.runs, device=args.device

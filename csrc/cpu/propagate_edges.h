@@ -38,8 +38,6 @@ struct EdgeSource {
         x_stride(p.x_stride),
         num_cols(static_cast<uint64_t>(p.csr.num_cols)),
         num_edges(p.csr.num_edges) {}
-
-  uint64_t column_of(int64_t e) const { return static_cast<uint64_t>(static_cast<int64_t>(indices[e])); }
 };
 
 // Adds the edges [begin, end) to `tile`, and returns where it stopped: at `end`, or at an index out of range.
@@ -51,16 +49,21 @@ LTGNN_HD int64_t walk_edges(const EdgeSource<T, Acc, Index>& source, int64_t beg
   // faster than 16).
   constexpr bool kWide = Tile::kColumns * static_cast<int64_t>(sizeof(T)) > 256;
   constexpr int64_t kAhead = kFar ? kFarAhead : kWide ? 16 : 32;
-  const T* x = source.x + column;
+  // Copies: a compiler cannot tell that a prefetch leaves `source` as it is, and would read it at every edge.
+  const Index* const indices = source.indices;
+  const Acc* const col_scale = source.col_scale;
+  const T* const x = source.x + column;
+  const auto stride = static_cast<uint64_t>(source.x_stride), num_cols = source.num_cols;
+  const auto column_of = [=](int64_t e) { return static_cast<uint64_t>(static_cast<int64_t>(indices[e])); };
   const auto add = [&](int64_t e, uint64_t c) {
     Acc w;
     if constexpr (kScaled) {
-      w = source.col_scale[c];
+      w = col_scale[c];
     } else {
       w = source.weight ? source.weight[e] : Acc(1);
-      if (source.col_scale) w *= source.col_scale[c];
+      if (col_scale) w *= col_scale[c];
     }
-    tile.add_scaled(w, x + static_cast<int64_t>(c) * source.x_stride);
+    tile.add_scaled(w, x + c * stride);
   };
   int64_t e = begin;
   // Past the end of the row is wanted too: rows are short. No fault can come of it: a prefetch does not
@@ -68,15 +71,14 @@ LTGNN_HD int64_t walk_edges(const EdgeSource<T, Acc, Index>& source, int64_t beg
   const int64_t prefetch_end = source.num_edges - kAhead;
   const int64_t last = end < prefetch_end ? end : prefetch_end;
   for (; e < last; ++e) {
-    const uint64_t c = source.column_of(e);
-    if (c >= source.num_cols) return e;
-    const uint64_t ahead = source.column_of(e + kAhead);
-    Tile::template prefetch<kFar ? 2 : 3>(x, ahead * static_cast<uint64_t>(source.x_stride));
+    const uint64_t c = column_of(e);
+    if (c >= num_cols) return e;
+    Tile::template prefetch<kFar ? 2 : 3>(x, column_of(e + kAhead) * stride);
     add(e, c);
   }
   for (; e < end; ++e) {
-    const uint64_t c = source.column_of(e);
-    if (c >= source.num_cols) return e;
+    const uint64_t c = column_of(e);
+    if (c >= num_cols) return e;
     add(e, c);
   }
   return e;

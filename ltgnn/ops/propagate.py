@@ -154,11 +154,13 @@ def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
             t_indptr, t_indices, t_perm = transpose(indptr, indices, ctx.num_cols)
             if rows is not None:  # edges of the transpose come from where the rows are listed
                 t_indices, t_rows = rows[t_indices.long()].to(t_indices.dtype), None
+        # Only a gradient of this gradient asks for the way back.
+        twice = t_perm is not None and torch.is_grad_enabled()
         # The transposed operator: rows and columns change places, and so do their scales.
         grad_x = ops.propagate(
-            t_indptr, t_indices, None if weight is None else weight[t_perm], col_scale, row_scale,
+            t_indptr, t_indices, None if weight is None else weight.index_select(0, t_perm), col_scale, row_scale,
             grad, None, ctx.alpha, ctx.self_loops, indptr, indices,
-            None if t_perm is None else inverse_permutation(t_perm), t_rows, rows,
+            inverse_permutation(t_perm) if twice else None, t_rows, rows,
         )  # fmt: skip
     if ctx.needs_input_grad[6]:
         grad_x0 = ctx.alpha * grad
@@ -187,7 +189,7 @@ def _edge_dot_backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     if ctx.needs_input_grad[5]:
         t_indptr, t_indices, t_perm = transpose(indptr, indices, x.shape[0])
         grad_x = ops.propagate(
-            t_indptr, t_indices, weight[t_perm], col_scale, row_scale, g, None, 0.0, False,
+            t_indptr, t_indices, weight.index_select(0, t_perm), col_scale, row_scale, g, None, 0.0, False,
             None, None, None,
         )  # fmt: skip
     return None, None, None, None, grad_g, grad_x, None
