@@ -187,6 +187,16 @@ class Problem:
         return rivals
 
 
+def chosen(rivals: dict[str, Rival], only: str) -> dict[str, Rival]:
+    """Those whose names begin with one of the words of `only`, and what all are compared with; all for ''."""
+    words = [word.strip() for word in only.split(",")] if only else [""]
+    for word in words:
+        if not any(name.startswith(word) for name in rivals):
+            raise SystemExit(f"--only {word!r} is none of {', '.join(rivals)}")
+    kept = ("ltgnn fp32", *words)
+    return {name: rival for name, rival in rivals.items() if name.startswith(kept)}
+
+
 def main() -> None:
     """Time the rivals and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -204,12 +214,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     graph = graphs.named(args.graph, args.edges)
     problem = Problem(graph, args.dim, args.device)
-    begins = (
-        "ltgnn fp32",
-        *args.only.split(","),
-    )  # what all others are compared with is always there
-    rivals = {**problem.products(), **problem.edge_dots()}
-    rivals = {name: rival for name, rival in rivals.items() if name.startswith(begins)}
+    rivals = chosen({**problem.products(), **problem.edge_dots()}, args.only)
     calls = {name: rival.call for name, rival in rivals.items()}
     times: dict[str, dict[str, float]] = harness.alternate(
         calls, runs=args.runs, device=args.device

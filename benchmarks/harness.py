@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -115,7 +117,12 @@ def command() -> str:
     if "--json" in arguments:
         at = arguments.index("--json")
         del arguments[at : at + 2]
-    return " ".join(["python -m", f"{module.parent.name}.{module.stem}", *arguments])
+    huge = os.environ.get(
+        "THP_MEM_ALLOC_ENABLE"
+    )  # torch's tensors on huge pages: the figures depend on it
+    setting = [f"THP_MEM_ALLOC_ENABLE={huge}"] if huge else []
+    name = f"{module.parent.name}.{module.stem}"
+    return " ".join([*setting, shlex.join(["python", "-m", name, *arguments])])
 
 
 def machine() -> dict[str, Any]:

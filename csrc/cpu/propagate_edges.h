@@ -51,7 +51,7 @@ LTGNN_HD int64_t walk_edges(const EdgeSource<T, Acc, Index>& source, int64_t beg
   constexpr int64_t kAhead = kFar ? kFarAhead : kWide ? 16 : 32;
   // Copies: a compiler cannot tell that a prefetch leaves `source` as it is, and would read it at every edge.
   const Index* const indices = source.indices;
-  const Acc* const col_scale = source.col_scale;
+  const Acc *const weight = source.weight, *const col_scale = source.col_scale;
   const T* const x = source.x + column;
   const auto stride = static_cast<uint64_t>(source.x_stride), num_cols = source.num_cols;
   const auto column_of = [=](int64_t e) { return static_cast<uint64_t>(static_cast<int64_t>(indices[e])); };
@@ -60,7 +60,7 @@ LTGNN_HD int64_t walk_edges(const EdgeSource<T, Acc, Index>& source, int64_t beg
     if constexpr (kScaled) {
       w = col_scale[c];
     } else {
-      w = source.weight ? source.weight[e] : Acc(1);
+      w = weight ? weight[e] : Acc(1);
       if (col_scale) w *= col_scale[c];
     }
     tile.add_scaled(w, x + c * stride);

@@ -72,7 +72,7 @@ LTGNN_HD int64_t edge_dot_edges(const EdgeDotParams& p, int64_t row, int64_t beg
   for (; e < end; ++e) {
     const int64_t c = static_cast<int64_t>(indices[e]);
     if (static_cast<uint64_t>(c) >= num_cols) return e;
-    if constexpr (requires { dot.ask(x, c, c); }) {
+    if constexpr (requires { Dot::kAhead; }) {
       // Past the end of the row, too, and of an index that nothing has tested, as in cpu/propagate_edges.h.
       if (e + Dot::kAhead < p.csr.num_edges)
         dot.ask(x, static_cast<int64_t>(indices[e + Dot::kAhead]), p.x_stride);

@@ -155,7 +155,7 @@ def _backward(ops: Any, ctx: Any, grad: Tensor) -> tuple[Any, ...]:
             if rows is not None:  # edges of the transpose come from where the rows are listed
                 t_indices, t_rows = rows[t_indices.long()].to(t_indices.dtype), None
         # Only a gradient of this gradient asks for the way back.
-        twice = t_perm is not None and torch.is_grad_enabled()
+        twice = weight is not None and torch.is_grad_enabled()
         # The transposed operator: rows and columns change places, and so do their scales.
         grad_x = ops.propagate(
             t_indptr, t_indices, None if weight is None else weight.index_select(0, t_perm), col_scale, row_scale,

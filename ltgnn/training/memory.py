@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,12 @@ def estimate(
     index = 4 if nodes < 2**31 else 8
     indices = 2 * edges * index
     graph = indices + 8 * nodes + 8 * nodes + 4 * nodes
-    batch = train.batch_size or auto_batch_size(edges, quadratic=config.loss == "softmax")
+    batch = _batch_size(edges, config, train)
     need = model.memory_need(config, RunSizes(data.num_users, data.num_items, edges, batch))
     held = 0
     building = _BLOCKS + 24 * nodes
     if isinstance(data, DatasetInMemory):
-        held = sum(size * 8 for size in data.sizes.values())
+        held = data.held_bytes
         building = _BUILDING * edges
     sampler = 0
     if model.is_trained:
@@ -142,10 +142,14 @@ def require_memory(
     """
     needed = estimate(data, model, config, train, tables, eval_users)
     room = available_bytes() if limit is None else parse_size(limit) - resident_bytes()
-    if needed.peak <= room:
+    if needed.peak - needed.data <= room:  # what was read is held already
         return needed
     flags = [] if tables == "mmap" else ["--tables mmap (tables in files)"]
     flags += [f"--{model.name}.dim below {config.dim}"]
+    batch = _batch_size(data.sizes["train"], config, train)
+    halved = replace(train, batch_size=max(1, batch // 2))
+    if estimate(data, model, config, halved, tables, eval_users).peak < 0.95 * needed.peak:
+        flags.insert(0, f"--batch_size below {batch}")
     if needed.data:
         flags.append("--data with a block store (`ltgnn convert`)")
     if limit is not None:
@@ -154,6 +158,12 @@ def require_memory(
         f"the run needs about {_gb(needed.peak).strip()} of memory, of which {_gb(needed.tables).strip()} are the "
         f"model's tables, and there are {_gb(max(0, room)).strip()}: change {' or '.join(flags)}"
     )
+
+
+def _batch_size(edges: int, config: Any, train: TrainConfig) -> int:
+    """Pairs of a step: no more than there are."""
+    wanted = train.batch_size or auto_batch_size(edges, quadratic=config.loss == "softmax")
+    return min(wanted, max(1, edges))
 
 
 def available_bytes() -> int:

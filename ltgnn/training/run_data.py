@@ -80,6 +80,19 @@ class DatasetInMemory(RunData):
         self.sizes = {part: len(pairs) for part, pairs in dataset.parts().items()}
         self._rows: dict[str, Csr] = {}
 
+    @property
+    def held_bytes(self) -> int:
+        """Of the interactions and their external ids (of text, the characters)."""
+        train, parts = self.dataset.train, self.dataset.parts().values()
+        arrays = [
+            array
+            for pairs in parts
+            for array in (pairs.users, pairs.items, pairs.values, pairs.times)
+        ]
+        return sum(
+            array.nbytes for array in (*arrays, train.user_ids, train.item_ids) if array is not None
+        )
+
     def build_graph(self, storage: TableStorage, *, progress: bool = False) -> BipartiteGraph:
         """See the base class."""
         train = self.dataset.train

@@ -100,6 +100,14 @@ def test_columns_by_name_and_number(tmp_path: Path) -> None:
     assert by_name.times is not None and by_name.times.tolist() == [5.0, 6.0]
 
 
+def test_columns_typed_as_text(tmp_path: Path) -> None:
+    """A command line has no numbers: digits are a place, and no sign of a header; unless a header has the name."""
+    columns = {"user": "1", "item": "0"}
+    assert external(read(tmp_path, "10,7,5\n11,8,4\n", columns=columns)) == [(7, 10), (8, 11)]
+    named = read(tmp_path, "a,0,1\n3,10,7\n", columns=columns, header=True)
+    assert external(named) == [(7, 10)]
+
+
 def test_header_above_numbers_without_known_names_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"t:1:1: expected a header with a user and an item col"):
         read(tmp_path, "a,b\n1,2\n")

@@ -25,6 +25,12 @@ def test_by_place_and_by_range(tmp_path: Path) -> None:
         "1 5:1 105:1 200:.5\n-1 6:1 105:1\n4.5\t106:1\t5:2 # note\r\n\n0 7:1 108:1\n1 qid:3 6:1 105:1"
     )
     by_range = libfm.read_file(path, columns={"user": "0-99", "item": "100-199"})
+    by_place, as_typed = (
+        libfm.read_file(path, columns=c)
+        for c in ({"user": 0, "item": 1}, {"user": "0", "item": "1"})
+    )
+    assert np.array_equal(by_place.users, as_typed.users)
+    assert np.array_equal(by_place.items, as_typed.items)
     assert by_range.user_ids is not None and by_range.item_ids is not None
     assert by_range.user_ids[by_range.users].tolist() == [5, 5, 6]
     assert by_range.item_ids[by_range.items].tolist() == [105, 106, 105]

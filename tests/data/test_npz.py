@@ -150,3 +150,15 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ValueError, match="expected at most 3[0-9]* bytes|pass a larger max_bytes"):
         read(path)
     assert len(read(path, max_bytes=2**25, split="none").train) == 2**20
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
+def test_progress_ends_at_the_size_of_the_file(tmp_path: Path, kind: str, compressed: bool) -> None:
+    path = tmp_path / "m.npz"
+    matrix = sparse.random_array((300, 200), density=0.5, format=kind, rng=np.random.default_rng(0))
+    sparse.save_npz(path, matrix, compressed=compressed)
+    told: list[int] = []
+    pieces = list(npz.read_pieces(path, ReadOptions(on_bytes=told.append), 1 << 14))
+    assert sum(len(piece) for piece in pieces) == matrix.nnz and len(told) > 2
+    assert 0.9 * path.stat().st_size < sum(told) <= path.stat().st_size

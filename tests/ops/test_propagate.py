@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -245,17 +246,22 @@ def test_refuses_what_is_not_a_graph() -> None:
         propagate(small_graph(), np.ones((10, 2)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_table_past_the_caches_has_the_bits_of_its_halves(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, F64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("index", [torch.int32, torch.int64])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_table_past_the_caches_has_the_bits_of_its_halves(
+    dtype: torch.dtype, index: torch.dtype, scaled: bool
+) -> None:
     """The CPU asks for the rows of a table above 32 MB in another way than for those of a smaller one."""
     random = torch.Generator().manual_seed(0)
-    nodes, edges, width = 2_000, 10_000, (36 << 20) // (2_000 * dtype.itemsize)
-    indices = torch.randint(nodes, (edges,), generator=random)
-    graph = Csr(torch.arange(0, edges + 1, edges // nodes), indices, nodes)
+    nodes, edges, width = 2_000, 4_000, (36 << 20) // (2_000 * dtype.itemsize)
+    indices = torch.randint(nodes, (edges,), generator=random).to(index)
+    scale = torch.rand(nodes, generator=random, dtype=F64 if dtype == F64 else torch.float32)
+    graph = Csr(torch.arange(0, edges + 1, 2), indices, nodes, col_scale=scale if scaled else None)
     x = torch.randn(nodes, width, generator=random).to(dtype)
     whole, half = propagate(graph, x), width // 2 // 128 * 128  # whole tiles
     assert torch.equal(whole[:, :half], propagate(graph, x[:, :half]))
     assert torch.equal(whole[:, half:], propagate(graph, x[:, half:]))
-    bad = Csr(graph.indptr, indices.index_fill(0, torch.tensor([edges - 3]), nodes), nodes)
+    bad = replace(graph, indices=indices.index_fill(0, torch.tensor([edges - 3]), nodes))
     with pytest.raises(IndexError, match="indices"):
         propagate(bad, x)

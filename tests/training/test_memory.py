@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ltgnn.data import Dataset, Interactions
 from ltgnn.data.block_store import ArraySource, write_blocks
 from ltgnn.graph import BipartiteGraph
 from ltgnn.models import MODELS
 from ltgnn.models.base import config_from_dict
 from ltgnn.training import TrainConfig, memory
 from ltgnn.training.experiment import Experiment, open_data, run
+from ltgnn.training.run_data import DatasetInMemory
 
 CHILD = r"""
 import json, re, sys, tempfile, threading
@@ -201,6 +203,26 @@ def test_a_run_that_does_not_fit_is_refused_before_it_starts(stores, tmp_path):
     ):
         run(whole, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_has_no_more_pairs_than_there_are(stores):
+    wanted = experiment(stores["small"], loss="bpr")
+    peaks = [
+        predicted({**wanted, "train": {"epochs": 1, "batch_size": size}}).peak
+        for size in (120_000, 10**9)
+    ]
+    assert peaks[0] == peaks[1]
+    whole = {**wanted, "train": TrainConfig(epochs=1, batch_size=10**9), "memory": "10MB"}
+    with pytest.raises(MemoryError, match=r"change --batch_size below \d+ or --tables mmap"):
+        run(Experiment(**whole))
+
+
+def test_interactions_in_memory_are_counted_as_they_are():
+    pairs = Interactions(
+        [0, 1, 2], [0, 1, 0], 3, 2, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0], np.array(["a", "b", "c"])
+    )
+    data = DatasetInMemory(Dataset("made", pairs, None, None))
+    assert data.held_bytes == 3 * (4 + 4 + 4 + 8) + pairs.user_ids.nbytes
 
 
 def test_what_is_available_is_the_least_of_all_limits(monkeypatch):

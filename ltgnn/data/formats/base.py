@@ -71,6 +71,12 @@ class Format:
     takes: frozenset[str] = frozenset()
 
 
+def typed_place(column: str | int) -> str | int:
+    """A column as it was given; a number where it was typed as one, as on a command line."""
+    is_number = isinstance(column, str) and column.isascii() and column.isdecimal()
+    return int(column) if is_number else column
+
+
 def refuse_options(name: str, options: ReadOptions, takes: frozenset[str] = frozenset()) -> None:
     """Raises ValueError for an option that means nothing to a format."""
     if options.given() <= takes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ltgnn.data._native import preview_rows
-from ltgnn.data.formats.base import Columns, Header, ReadOptions
+from ltgnn.data.formats.base import Columns, Header, ReadOptions, typed_place
 
 DELIMITERS = ("\t", "::", ",", ";", "|", " ")  # the first that fits wins, but for these:
 _WIDEST = (",", ";", "|")  # a comma may be a decimal one: the most columns win
@@ -97,7 +97,9 @@ def _plain(column_name: str) -> str:
 def _has_header(rows: Sequence[Sequence[str]], header: Header, columns: Columns | None) -> bool:
     if header != "auto":
         return header
-    if columns is not None and any(isinstance(column, str) for column in columns.values()):
+    if columns is not None and any(
+        isinstance(typed_place(column), str) for column in columns.values()
+    ):
         return True
     roles = {role_of(field) for field in rows[0]}
     if {"user", "item"} <= roles:
@@ -144,6 +146,8 @@ def _columns(
 
 
 def _position(column: str | int, first_row: Sequence[str], has_header: bool, name: str) -> int:
+    if not (has_header and column in first_row):  # a name may be a number, too
+        column = typed_place(column)
     if isinstance(column, int) and not isinstance(column, bool):
         if not 0 <= column < len(first_row):
             raise ValueError(

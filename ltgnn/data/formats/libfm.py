@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 
 from ltgnn.data._native import LibFmArrays, display_name, parse_libfm
-from ltgnn.data.formats.base import Columns, Format, ReadOptions, refuse_options
+from ltgnn.data.formats.base import Columns, Format, ReadOptions, refuse_options, typed_place
 from ltgnn.data.ids import join
 from ltgnn.data.interactions import Interactions
 from ltgnn.data.source import last_line_end, parse_pieces, read_bytes
@@ -124,6 +124,7 @@ def _fields(options: ReadOptions) -> tuple[Field, Field]:
 
 
 def _field(which: str | int) -> Field:
+    which = typed_place(which)
     if isinstance(which, int) and not isinstance(which, bool) and which >= 0:
         return which, 0, 0
     found = _RANGE.fullmatch(which) if isinstance(which, str) else None

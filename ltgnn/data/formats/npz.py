@@ -72,17 +72,14 @@ def read_pieces(
             _check_size(archive, os.path.getsize(path), options.max_bytes)
             members = set(archive.namelist())
             if {"format.npy", "shape.npy"} <= members:
-                pieces = _matrix(_Opener(archive, stack), step)
+                pieces = _matrix(_Opener(archive, stack, options.on_bytes), step)
             elif {"users.npy", "items.npy"} <= members:
-                pieces = _pairs(_Opener(archive, stack), members, step)
+                pieces = _pairs(_Opener(archive, stack, options.on_bytes), members, step)
             else:
                 raise ValueError(
                     f"expected a scipy matrix or arrays users and items, got {sorted(members)[:8]}"
                 )
-            for piece in pieces:
-                yield piece
-                if options.on_bytes is not None:
-                    options.on_bytes(8 * len(piece))
+            yield from pieces
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{name}: expected an intact npz archive: {error}") from error
     except (ValueError, TypeError) as error:
@@ -95,10 +92,13 @@ def matches(sample: bytes) -> bool:
 
 
 class _Stream:
-    """One array of an archive, read from front to end."""
+    """One array of an archive, read from front to end; tells `on_bytes` of its share of `packed` bytes."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(
+        self, file: IO[bytes], name: str, packed: int, on_bytes: Callable[[int], object] | None
+    ) -> None:
         self.name, self._file = name, file
+        self._packed, self._on_bytes, self._done = packed, on_bytes, 0
         version = np.lib.format.read_magic(self._file)
         read_header: Callable[..., Any] = (
             np.lib.format.read_array_header_1_0
@@ -116,14 +116,23 @@ class _Stream:
         data = self._file.read(size)
         if len(data) != size:
             raise ValueError(f"{self.name}: expected {self.length} elements, got fewer")
+        if self._on_bytes is not None and count:
+            before, self._done = self._done, self._done + count
+            share = [self._packed * done // self.length for done in (before, self._done)]
+            self._on_bytes(share[1] - share[0])
         return np.frombuffer(data, self.dtype)
 
 
 class _Opener:
     """Opens the arrays of an archive; they are closed with the stack."""
 
-    def __init__(self, archive: zipfile.ZipFile, stack: ExitStack) -> None:
-        self._archive, self._stack = archive, stack
+    def __init__(
+        self,
+        archive: zipfile.ZipFile,
+        stack: ExitStack,
+        on_bytes: Callable[[int], object] | None = None,
+    ) -> None:
+        self._archive, self._stack, self._on_bytes = archive, stack, on_bytes
 
     def stream(self, name: str) -> _Stream:
         try:
@@ -132,7 +141,8 @@ class _Opener:
             raise ValueError(
                 f"expected an array {name}, got {self._archive.namelist()[:8]}"
             ) from None
-        return _Stream(self._stack.enter_context(file), name)
+        packed = self._archive.getinfo(f"{name}.npy").compress_size
+        return _Stream(self._stack.enter_context(file), name, packed, self._on_bytes)
 
     def whole(self, name: str) -> npt.NDArray[Any]:
         stream = self.stream(name)
