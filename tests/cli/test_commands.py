@@ -277,3 +277,13 @@ def test_info_without_matplotlib_names_the_extra(data_folder, tmp_path, capsys, 
     monkeypatch.setattr("importlib.import_module", without)
     assert main(["info", str(tmp_path / "s"), "--plot", str(tmp_path / "x.png")]) == 1
     assert 'pip install "ltgnn[plot]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [("convert", "folder for scratch files"), ("train", "score a seeded sample of so many users")],
+)
+def test_help_has_the_text_of_the_docstrings(command, text, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert text in " ".join(capsys.readouterr().out.split())
