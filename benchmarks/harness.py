@@ -117,9 +117,8 @@ def command() -> str:
     if "--json" in arguments:
         at = arguments.index("--json")
         del arguments[at : at + 2]
-    huge = os.environ.get(
-        "THP_MEM_ALLOC_ENABLE"
-    )  # torch's tensors on huge pages: the figures depend on it
+    # With it torch puts its tensors on huge pages: the figures depend on it.
+    huge = os.environ.get("THP_MEM_ALLOC_ENABLE")
     setting = [f"THP_MEM_ALLOC_ENABLE={huge}"] if huge else []
     name = f"{module.parent.name}.{module.stem}"
     return " ".join([*setting, shlex.join(["python", "-m", name, *arguments])])
