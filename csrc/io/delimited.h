@@ -1,211 +1,183 @@
 // Rows of delimited text (csv, tsv, blanks, "::") to columns: user, item, optional value and time.
 //
-// One pass, one thread, no allocation per row. Ids become codes in order of first appearance. An id
-// column is read as integers until an id turns up that is none ("x7", "007"); the file is then read
+// The text is split among threads at line breaks. Each gives the ids of its rows codes of its own; those of
+// the later pieces are then entered into the first one's, in order, so that ids have codes in order of first
+// appearance whatever the number of threads. Text with quotes is read by one thread: a line break may be part
+// of a field there, and only who reads from the start can tell.
+//
+// An id column is read as integers until an id turns up that is none ("x7", "007"); the file is then read
 // once more with that column as text, so that no two spellings are ever taken for one id.
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <stdexcept>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "id_table.h"
-#include "numbers.h"
+#include "delimited_piece.h"
+#include "id_column.h"
+#include "lines.h"
+#include "parallel.h"
 #include "parse_error.h"
 #include "row_reader.h"
-#include "utf8.h"
 
 namespace ltgnn::io {
 
-inline constexpr std::size_t kMaxIdBytes = 256;
-inline constexpr std::size_t kMaxColumns = 65536;
-
-struct DelimitedSpec {
-  std::string delimiter = ",";
-  int user = 0;  // column numbers from 0; -1: there is none
-  int item = 1;
-  int value = -1;
-  int time = -1;
-  bool has_header = false;  // skip the first row
-  bool text_users = false;  // take ids for text from the start
-  bool text_items = false;
-};
-
-struct IdColumn {
-  explicit IdColumn(bool as_text) : is_text(as_text) {}
-
-  bool is_text;
-  std::vector<std::int64_t> pending;  // integer ids that have no code yet: the last rows
-  std::vector<std::int32_t> codes;    // [rows] once nothing is pending
-  IntIdTable ints;                    // used unless is_text
-  StringIdTable texts;                // used if is_text
-
-  void add(std::int64_t id) {
-    constexpr std::size_t kBlock = 1024;
-    pending.push_back(id);
-    if (pending.size() == kBlock) flush();
-  }
-  void flush() {
-    ints.append_codes(pending, codes);
-    pending.clear();
-  }
-};
-
 struct DelimitedTable {
-  IdColumn users;
-  IdColumn items;
-  std::vector<float> values;  // [rows], or empty without a value column
-  std::vector<double> times;  // [rows], or empty without a time column
+  IdColumn users{false};
+  IdColumn items{false};
+  std::size_t size = 0;                        // rows
+  std::unique_ptr<std::int32_t[]> user_codes;  // [size]
+  std::unique_ptr<std::int32_t[]> item_codes;  // [size]
+  std::unique_ptr<float[]> values;             // [size], or null without a value column
+  std::unique_ptr<double[]> times;             // [size], or null without a time column
 };
 
 namespace detail {
 
-enum class Role : std::uint8_t { kUnused, kUser, kItem, kValue, kTime };
-
-// Thrown when an id column turns out to hold text; never leaves parse_delimited.
-struct NotIntegers {
-  Role role;
+// The first row of the text: how many fields it has, and where the rows to be read start.
+struct FirstRow {
+  std::size_t num_columns = 0;  // 0: there is no row
+  std::size_t body = 0;
 };
 
-class DelimitedParser {
- public:
-  DelimitedParser(std::string_view text, const DelimitedSpec& spec)
-      : text_(text), spec_(spec), rows_(text, spec.delimiter) {
-    assign(spec.user, Role::kUser, "user", true);
-    assign(spec.item, Role::kItem, "item", true);
-    assign(spec.value, Role::kValue, "value", false);
-    assign(spec.time, Role::kTime, "time", false);
+inline FirstRow read_first_row(std::string_view text, const DelimitedSpec& spec, std::size_t num_roles) {
+  RowReader rows(text, spec.delimiter);
+  FirstRow first{.num_columns = 0, .body = rows.position()};
+  if (!rows.next_row()) return first;
+  for (Field field; rows.next_field(field);) ++first.num_columns;
+  if (first.num_columns < num_roles) {
+    PieceParser::fail_columns(rows, "at least ", num_roles, first.num_columns);
   }
-
-  DelimitedTable parse() {
-    const std::size_t nul = text_.find('\0');
-    if (nul != std::string_view::npos) {
-      throw ParseError(nul, "text", "a NUL byte (binary or UTF-16 file?)");
-    }
-    DelimitedTable out{
-        .users = IdColumn(spec_.text_users), .items = IdColumn(spec_.text_items), .values = {}, .times = {}};
-    reserve(out);
-    std::size_t num_columns = 0;
-    for (bool header = spec_.has_header; rows_.next_row(); header = false) {
-      std::size_t column = 0;
-      for (Field field; rows_.next_field(field); ++column) {
-        if (!header && column < roles_.size()) store(out, roles_[column], field);
-      }
-      if (num_columns == 0) {
-        num_columns = column;
-        if (column < roles_.size()) fail_columns("at least ", roles_.size(), column);
-        if (column > kMaxColumns) fail_columns("at most ", kMaxColumns, column);
-      } else if (column != num_columns) {
-        fail_columns("", num_columns, column);
-      }
-    }
-    out.users.flush();
-    out.items.flush();
-    return out;
+  if (first.num_columns > kMaxColumns) {
+    PieceParser::fail_columns(rows, "at most ", kMaxColumns, first.num_columns);
   }
+  if (spec.has_header) first.body = rows.position();
+  return first;
+}
 
- private:
-  void assign(int column, Role role, const char* name, bool required) {
-    if (column < 0 && !required) return;
-    if (column < 0 || static_cast<std::size_t>(column) >= kMaxColumns) {
-      throw std::invalid_argument(std::string(name) + " column: expected a number from 0 to " +
-                                  std::to_string(kMaxColumns - 1) + ", got " + std::to_string(column));
-    }
-    const auto at = static_cast<std::size_t>(column);
-    if (at >= roles_.size()) roles_.resize(at + 1, Role::kUnused);
-    if (roles_[at] != Role::kUnused) {
-      throw std::invalid_argument(std::string(name) + " column: column " + std::to_string(column) +
-                                  " already has another role");
-    }
-    roles_[at] = role;
+struct DelimitedPiece {
+  std::string_view text;  // whole rows
+  std::size_t first = 0;  // its place in the arrays
+  std::size_t size = 0;   // rows; before it was read: as many as there may be
+  IdColumn users;
+  IdColumn items;
+};
+
+// The text in at most `num_threads` pieces, each with a bound on its rows. O(bytes).
+inline std::vector<DelimitedPiece> cut_pieces(std::string_view text, const DelimitedSpec& spec,
+                                              std::size_t num_threads) {
+  std::vector<std::string_view> lines = split_lines(text, num_threads);
+  std::vector<LineScan> scans(lines.size());
+  run_parallel(lines.size(), [&](std::size_t i) { scans[i] = scan_lines(lines[i]); });
+  LineScan all;
+  for (const LineScan& scan : scans) all.add(scan);
+  if (all.has_nul) throw ParseError(text.find('\0'), "text", "a NUL byte (binary or UTF-16 file?)");
+  const bool may_cut = !all.has_quote || !RowReader(text, spec.delimiter).has_quotes();
+  if (!may_cut || lines.empty()) {
+    lines = {text};
+    scans = {all};
   }
+  std::vector<DelimitedPiece> pieces;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::size_t rows = scans[i].breaks + (lines[i].ends_with('\n') ? 0 : 1);
+    pieces.push_back({lines[i], 0, rows, IdColumn(spec.text_users), IdColumn(spec.text_items)});
+  }
+  return pieces;
+}
 
-  void reserve(DelimitedTable& out) const {
-    const auto breaks = static_cast<std::size_t>(std::count(text_.begin(), text_.end(), '\n'));
+// Takes the text before `body` off the pieces and gives each its place in the arrays; returns their size.
+inline std::size_t place_pieces(std::vector<DelimitedPiece>& pieces, std::size_t body,
+                                std::size_t num_roles) {
+  std::size_t room = 0;
+  for (DelimitedPiece& piece : pieces) {
+    const std::size_t head = std::min(body, piece.text.size());
+    piece.size -= scan_lines(piece.text.substr(0, head)).breaks;
+    piece.text.remove_prefix(head);
+    body -= head;
     // A row takes at least two bytes per needed column: a file of blank lines reserves little.
-    const std::size_t rows = std::min(breaks + 1, text_.size() / (2 * roles_.size()) + 1);
-    out.users.codes.reserve(rows);
-    out.items.codes.reserve(rows);
-    if (spec_.value >= 0) out.values.reserve(rows);
-    if (spec_.time >= 0) out.times.reserve(rows);
+    piece.size = std::min(piece.size, piece.text.size() / (2 * num_roles) + 1);
+    piece.first = room;
+    room += piece.size;
   }
+  return room;
+}
 
-  void store(DelimitedTable& out, Role role, const Field& field) {
-    switch (role) {
-      case Role::kUnused: return;
-      case Role::kUser: return store_id(out.users, role, field, "a user id");
-      case Role::kItem: return store_id(out.items, role, field, "an item id");
-      case Role::kValue: {
-        const double value = read_number(field, "a finite number as value");
-        if (std::fabs(value) > std::numeric_limits<float>::max()) {
-          fail(field, "a value within the range of float32");
-        }
-        out.values.push_back(static_cast<float>(value));
-        return;
-      }
-      case Role::kTime: out.times.push_back(read_number(field, "a finite number of seconds as time")); return;
+// Enters the ids of the later pieces into the first one's table and gives their rows its codes.
+inline void join_codes(std::vector<DelimitedPiece>& pieces, IdColumn DelimitedPiece::* column,
+                       std::int32_t* codes) {
+  std::vector<std::vector<std::int32_t>> joined(pieces.size());
+  for (std::size_t i = 1; i < pieces.size(); ++i) {
+    joined[i] = (pieces[0].*column).enter(pieces[i].*column);
+    pieces[i].*column = IdColumn(false);
+  }
+  run_parallel(pieces.size() - 1, [&](std::size_t i) {
+    const DelimitedPiece& piece = pieces[i + 1];
+    for (std::int32_t* code = codes + piece.first; code != codes + piece.first + piece.size; ++code) {
+      *code = joined[i + 1][static_cast<std::size_t>(*code)];
     }
-  }
+  });
+}
 
-  void store_id(IdColumn& column, Role role, const Field& field, const char* what) {
-    if (field.text.empty()) fail(field, what);
-    if (!column.is_text) {
-      const auto id = canonical_int64(field.text);
-      if (!id) throw NotIntegers{role};
-      column.add(*id);
-      return;
+// Moves the rows of the pieces together, where blank lines left room between them.
+template <class T>
+void close_gaps(const std::vector<DelimitedPiece>& pieces, T* column) {
+  std::size_t size = 0;
+  for (const DelimitedPiece& piece : pieces) {
+    if (column != nullptr && size != piece.first) {
+      std::copy(column + piece.first, column + piece.first + piece.size, column + size);
     }
-    const std::string_view id = unquote(field, scratch_);
-    if (id.size() > kMaxIdBytes) {
-      throw ParseError(rows_.offset_of(field.text.data()),
-                       std::string(what) + " of at most " + std::to_string(kMaxIdBytes) + " bytes",
-                       std::to_string(id.size()) + " bytes");
-    }
-    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-    if (std::any_of(id.begin(), id.end(), is_control)) {
-      fail(field, std::string(what) + " without control characters");
-    }
-    if (!count_code_points(id)) fail(field, std::string(what) + " in UTF-8");
-    column.codes.push_back(column.texts.code(id));
+    size += piece.size;
   }
+}
 
-  double read_number(const Field& field, const char* what) const {
-    const auto number = finite_double(field.text);
-    if (!number) fail(field, what);
-    return *number;
-  }
+inline DelimitedTable parse_table(std::string_view text, const DelimitedSpec& spec, std::size_t num_threads) {
+  const std::vector<Role> roles = find_roles(spec);
+  std::vector<DelimitedPiece> pieces = cut_pieces(text, spec, num_threads);
+  const FirstRow first = read_first_row(text, spec, roles.size());
+  DelimitedTable out;
+  const std::size_t room = place_pieces(pieces, first.body, roles.size());
+  out.user_codes = std::make_unique_for_overwrite<std::int32_t[]>(room);
+  out.item_codes = std::make_unique_for_overwrite<std::int32_t[]>(room);
+  if (spec.value >= 0) out.values = std::make_unique_for_overwrite<float[]>(room);
+  if (spec.time >= 0) out.times = std::make_unique_for_overwrite<double[]>(room);
 
-  [[noreturn]] void fail(const Field& field, std::string expected) const {
-    throw ParseError(rows_.offset_of(field.text.data()), std::move(expected),
-                     field.text.empty() ? "an empty field" : quote_bytes(field.text));
-  }
-
-  [[noreturn]] void fail_columns(const char* bound, std::size_t expected, std::size_t got) const {
-    throw ParseError(rows_.row_offset(), bound + std::to_string(expected) + " columns", std::to_string(got));
-  }
-
-  std::string_view text_;
-  const DelimitedSpec& spec_;
-  RowReader rows_;
-  std::vector<Role> roles_;  // by column, up to the last one that is needed
-  std::string scratch_;
-};
+  run_parallel(pieces.size(), [&](std::size_t i) {
+    DelimitedPiece& piece = pieces[i];
+    const auto place = [&](auto& column) { return column ? column.get() + piece.first : nullptr; };
+    const RowPlaces places{place(out.user_codes), place(out.item_codes), place(out.values), place(out.times)};
+    const auto start = static_cast<std::size_t>(piece.text.data() - text.data());
+    PieceParser parser(text.substr(0, start + piece.text.size()), start, spec.delimiter, roles, piece.users,
+                       piece.items, places);
+    piece.size = parser.parse(first.num_columns);
+  });
+  run_parallel(2, [&](std::size_t i) {
+    if (i == 0) join_codes(pieces, &DelimitedPiece::users, out.user_codes.get());
+    if (i == 1) join_codes(pieces, &DelimitedPiece::items, out.item_codes.get());
+  });
+  close_gaps(pieces, out.user_codes.get());
+  close_gaps(pieces, out.item_codes.get());
+  close_gaps(pieces, out.values.get());
+  close_gaps(pieces, out.times.get());
+  for (const DelimitedPiece& piece : pieces) out.size += piece.size;
+  out.users = std::move(pieces[0].users);
+  out.items = std::move(pieces[0].items);
+  return out;
+}
 
 }  // namespace detail
 
-// Parses a whole file. Throws ParseError for malformed rows (see above), std::invalid_argument for
-// an impossible spec. O(bytes).
-inline DelimitedTable parse_delimited(std::string_view text, DelimitedSpec spec) {
+// Parses a whole file. num_threads 0 chooses by size; the result does not depend on it. Throws ParseError
+// for malformed rows (see above), std::invalid_argument for an impossible spec. O(bytes).
+inline DelimitedTable parse_delimited(std::string_view text, DelimitedSpec spec,
+                                      std::size_t num_threads = 0) {
+  if (num_threads == 0) num_threads = suggested_threads(text.size());
   for (;;) {
     try {
-      return detail::DelimitedParser(text, spec).parse();
+      return detail::parse_table(text, spec, num_threads);
     } catch (const detail::NotIntegers& column) {
       (column.role == detail::Role::kUser ? spec.text_users : spec.text_items) = true;
     }

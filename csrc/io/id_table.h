@@ -101,23 +101,30 @@ class SlotTable {
 
 class IntIdTable {
  public:
-  // Appends the code of each of the ids to `codes`. Amortised O(1) per id; in blocks, because the
+  // Writes the code of each of the `count` ids to `codes`. Amortised O(1) per id; in blocks, because the
   // table of a large catalogue lies outside the cache and the waits for it then overlap.
-  void append_codes(const std::vector<std::int64_t>& ids, std::vector<std::int32_t>& codes) {
-    for (const std::int64_t id : ids) slots_.prefetch(hash(id));
-    for (const std::int64_t id : ids) {
-      // The hash is a bijection of the id: equal hashes are equal ids.
-      const auto same = [](std::int32_t) { return true; };
-      const std::int32_t code = slots_.find_or_add(hash(id), ids_.size(), same);
-      if (static_cast<std::size_t>(code) == ids_.size()) ids_.push_back(id);
-      codes.push_back(code);
+  void write_codes(const std::int64_t* ids, std::size_t count, std::int32_t* codes) {
+    constexpr std::size_t kBlock = 256;
+    for (std::size_t first = 0; first < count; first += kBlock) {
+      const std::size_t last = std::min(first + kBlock, count);
+      for (std::size_t i = first; i < last; ++i) slots_.prefetch(hash(ids[i]));
+      for (std::size_t i = first; i < last; ++i) codes[i] = code(ids[i]);
     }
   }
 
   std::size_t size() const { return ids_.size(); }
   std::vector<std::int64_t>& ids() { return ids_; }
+  const std::vector<std::int64_t>& ids() const { return ids_; }
 
  private:
+  std::int32_t code(std::int64_t id) {
+    // The hash is a bijection of the id: equal hashes are equal ids.
+    const auto same = [](std::int32_t) { return true; };
+    const std::int32_t code = slots_.find_or_add(hash(id), ids_.size(), same);
+    if (static_cast<std::size_t>(code) == ids_.size()) ids_.push_back(id);
+    return code;
+  }
+
   std::uint64_t hash(std::int64_t id) const { return detail::mix(static_cast<std::uint64_t>(id) + seed_); }
 
   std::uint64_t seed_ = detail::hash_seed();

@@ -2,20 +2,22 @@
 //
 // User and item are features of the row, chosen by place ("the first one") or by a range of indices ("957 to
 // 5038"); the others (context, attributes) are skipped, but still checked. Indices may come in any order. A
-// row whose label is 0 or less says that the user did not take the item: it is left out.
+// row whose label is 0 or less says that the user did not take the item: it is left out, and counted.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "delimited.h"
-#include "id_table.h"
+#include "id_column.h"
+#include "lines.h"
 #include "numbers.h"
 #include "parse_error.h"
 
@@ -36,7 +38,11 @@ struct FeatureField {
 struct LibFmTable {
   IdColumn users{false};
   IdColumn items{false};
-  std::vector<float> values;  // [rows]: the labels
+  std::size_t size = 0;                        // rows with a label above 0
+  std::size_t num_left_out = 0;                // the others
+  std::unique_ptr<std::int32_t[]> user_codes;  // [size]
+  std::unique_ptr<std::int32_t[]> item_codes;  // [size]
+  std::unique_ptr<float[]> values;             // [size]: the labels
 };
 
 namespace detail {
@@ -51,43 +57,60 @@ class LibFmParser {
         item_(item) {}
 
   LibFmTable parse() {
+    const std::string_view text(p_, static_cast<std::size_t>(end_ - p_));
+    // A row takes at least seven bytes ("1 0:1 1"): a file of blank lines reserves little.
+    const std::size_t room = std::min(scan_lines(text).breaks, text.size() / 7) + 1;
     LibFmTable out;
+    out.user_codes = std::make_unique_for_overwrite<std::int32_t[]>(room);
+    out.item_codes = std::make_unique_for_overwrite<std::int32_t[]>(room);
+    out.values = std::make_unique_for_overwrite<float[]>(room);
+    IdWriter users(out.users, out.user_codes.get());
+    IdWriter items(out.items, out.item_codes.get());
     while (p_ != end_) {
       const void* const found = std::memchr(p_, '\n', static_cast<std::size_t>(end_ - p_));
       const char* const line_end = found == nullptr ? end_ : static_cast<const char*>(found);
-      parse_row({p_, static_cast<std::size_t>(line_end - p_)}, out);
+      const Row row = parse_row({p_, static_cast<std::size_t>(line_end - p_)});
+      if (row.label > 0) {
+        users.add(row.user);
+        items.add(row.item);
+        out.values[out.size++] = row.label;
+      } else if (row.user >= 0) {
+        ++out.num_left_out;
+      }
       p_ = line_end == end_ ? end_ : line_end + 1;
     }
-    out.users.flush();
-    out.items.flush();
+    users.flush();
+    items.flush();
     return out;
   }
 
  private:
-  void parse_row(std::string_view row, LibFmTable& out) {
+  struct Row {
+    float label = 0;
+    std::int64_t user = -1;
+    std::int64_t item = -1;
+  };
+
+  // A line without content is a row without a user.
+  Row parse_row(std::string_view row) {
     const std::size_t comment = row.find('#');
     if (comment != std::string_view::npos) row = row.substr(0, comment);
     if (row.ends_with('\r')) row.remove_suffix(1);
     const char* const start = row.data();
     std::string_view token = next_token(row);
-    if (token.empty()) return;
-    const float label = read_float(token, "a finite number as label");
-    std::int64_t user = -1;
-    std::int64_t item = -1;
+    if (token.empty()) return {};
+    Row out{.label = read_float(token, "a finite number as label")};
     std::int64_t at = 0;
     while (!(token = next_token(row)).empty()) {
       if (token.starts_with("qid:")) continue;  // of SVM-rank: the query a row belongs to
       const std::int64_t index = read_feature(token);
-      if (user_.holds(at, index)) choose(user, index, token, "user");
-      if (item_.holds(at, index)) choose(item, index, token, "item");
+      if (user_.holds(at, index)) choose(out.user, index, token, "user");
+      if (item_.holds(at, index)) choose(out.item, index, token, "item");
       ++at;
     }
-    if (user < 0) fail_row(start, "a user feature");
-    if (item < 0) fail_row(start, "an item feature");
-    if (!(label > 0)) return;
-    out.users.add(user);
-    out.items.add(item);
-    out.values.push_back(label);
+    if (out.user < 0) fail_row(start, "a user feature");
+    if (out.item < 0) fail_row(start, "an item feature");
+    return out;
   }
 
   // Cuts the next run of bytes that are no blanks off the row; empty at its end.

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lines.h"
 #include "numbers.h"
 #include "parallel.h"
 #include "parse_error.h"
@@ -127,30 +128,16 @@ inline void parse_piece(Piece& piece, const char* text, std::int32_t* users, std
   piece.num_items = max_item + 1;
 }
 
-// At most `count` pieces of whole lines that together make up `text`.
-inline std::vector<Piece> split_lines(std::string_view text, std::size_t count) {
-  std::vector<Piece> pieces;
-  std::size_t start = 0;
-  for (std::size_t i = 1; i <= count && start < text.size(); ++i) {
-    std::size_t stop = text.size();
-    if (i < count) {
-      const std::size_t goal = std::max(start, text.size() / count * i);
-      const std::size_t line_break = text.find('\n', goal);
-      stop = line_break == std::string_view::npos ? text.size() : line_break + 1;
-    }
-    pieces.push_back({.text = text.substr(start, stop - start)});
-    start = stop;
-  }
-  return pieces;
-}
-
 }  // namespace detail
 
 // Parses a whole file. num_threads 0 chooses by size; the result does not depend on it.
 // Throws ParseError for anything but ids from 0 to kMaxId, blanks, tabs and line breaks.
 inline LightGcnEdges parse_lightgcn(std::string_view text, std::size_t num_threads = 0) {
   if (num_threads == 0) num_threads = suggested_threads(text.size());
-  auto pieces = detail::split_lines(text.substr(bom_size(text)), num_threads);
+  std::vector<detail::Piece> pieces;
+  for (const std::string_view lines : split_lines(text.substr(bom_size(text)), num_threads)) {
+    pieces.push_back({.text = lines});
+  }
   run_parallel(pieces.size(), [&](std::size_t i) {
     // The first token of each filled line is its user.
     const std::string_view lines = pieces[i].text;

@@ -27,6 +27,8 @@ namespace py = pybind11;
 namespace ltgnn::io {
 namespace {
 
+constexpr std::size_t kMaxThreads = 256;
+
 // `first_line` is the number of the first line in error messages: the bytes may be a piece of a file.
 // Runs `parse` on the bytes without the interpreter lock; a ParseError becomes a ValueError.
 template <class Parse>
@@ -48,7 +50,6 @@ py::array take_ids(IdColumn& column) {
 
 py::tuple parse_lightgcn_bytes(const py::bytes& data, const std::string& name, std::size_t num_threads,
                                std::size_t first_line) {
-  constexpr std::size_t kMaxThreads = 256;
   LightGcnEdges edges = parse_unlocked(data, name, first_line, [&](std::string_view text) {
     return parse_lightgcn(text, std::min(num_threads, kMaxThreads));
   });
@@ -58,8 +59,8 @@ py::tuple parse_lightgcn_bytes(const py::bytes& data, const std::string& name, s
 }
 
 py::tuple parse_delimited_bytes(const py::bytes& data, const std::string& name, const std::string& delimiter,
-                                int user, int item, int value, int time, bool has_header, bool text_users,
-                                bool text_items, std::size_t first_line) {
+                                std::size_t num_threads, int user, int item, int value, int time,
+                                bool has_header, bool text_users, bool text_items, std::size_t first_line) {
   const DelimitedSpec spec{.delimiter = delimiter,
                            .user = user,
                            .item = item,
@@ -68,16 +69,17 @@ py::tuple parse_delimited_bytes(const py::bytes& data, const std::string& name, 
                            .has_header = has_header,
                            .text_users = text_users,
                            .text_items = text_items};
-  DelimitedTable table = parse_unlocked(data, name, first_line,
-                                        [&](std::string_view text) { return parse_delimited(text, spec); });
+  DelimitedTable table = parse_unlocked(data, name, first_line, [&](std::string_view text) {
+    return parse_delimited(text, spec, std::min(num_threads, kMaxThreads));
+  });
   py::object values = py::none();
   py::object times = py::none();
-  if (value >= 0) values = take(std::move(table.values));
-  if (time >= 0) times = take(std::move(table.times));
+  if (value >= 0) values = take(std::move(table.values), table.size);
+  if (time >= 0) times = take(std::move(table.times), table.size);
   const py::array user_ids = take_ids(table.users);
   const py::array item_ids = take_ids(table.items);
-  return py::make_tuple(take(std::move(table.users.codes)), user_ids, take(std::move(table.items.codes)),
-                        item_ids, values, times);
+  return py::make_tuple(take(std::move(table.user_codes), table.size), user_ids,
+                        take(std::move(table.item_codes), table.size), item_ids, values, times);
 }
 
 py::tuple parse_libfm_bytes(const py::bytes& data, const std::string& name,
@@ -89,8 +91,9 @@ py::tuple parse_libfm_bytes(const py::bytes& data, const std::string& name,
   });
   const py::array user_ids = take_ids(table.users);
   const py::array item_ids = take_ids(table.items);
-  return py::make_tuple(take(std::move(table.users.codes)), user_ids, take(std::move(table.items.codes)),
-                        item_ids, take(std::move(table.values)));
+  return py::make_tuple(take(std::move(table.user_codes), table.size), user_ids,
+                        take(std::move(table.item_codes), table.size), item_ids,
+                        take(std::move(table.values), table.size), table.num_left_out);
 }
 
 py::list preview_rows_bytes(const py::bytes& data, const std::string& delimiter, std::size_t max_rows) {
@@ -122,16 +125,16 @@ PYBIND11_MODULE(_io, m) {
         py::arg("num_threads") = 0, py::arg("first_line") = 1,
         "(users int32 [E], items int32 [E], num_users, num_items) of LightGCN text.");
   m.def("parse_delimited", &ltgnn::io::parse_delimited_bytes, py::arg("data"), py::arg("name"),
-        py::arg("delimiter"), py::kw_only(), py::arg("user"), py::arg("item"), py::arg("value") = -1,
-        py::arg("time") = -1, py::arg("has_header") = false, py::arg("text_users") = false,
-        py::arg("text_items") = false, py::arg("first_line") = 1,
+        py::arg("delimiter"), py::arg("num_threads") = 0, py::kw_only(), py::arg("user"), py::arg("item"),
+        py::arg("value") = -1, py::arg("time") = -1, py::arg("has_header") = false,
+        py::arg("text_users") = false, py::arg("text_items") = false, py::arg("first_line") = 1,
         "(user codes int32 [E], user ids [U], item codes int32 [E], item ids [I], "
         "values float32 [E] or None, times float64 [E] or None) of delimited text.");
   m.def("parse_libfm", &ltgnn::io::parse_libfm_bytes, py::arg("data"), py::arg("name"), py::kw_only(),
         py::arg("user"), py::arg("item"), py::arg("first_line") = 1,
         "(user codes int32 [E], user ids int64 [U], item codes int32 [E], item ids int64 [I], labels float32 "
-        "[E]) of "
-        "LibFM text; a field is (place, low, high), by range where place is -1.");
+        "[E], number of rows left out for their label) of LibFM text; a field is (place, low, high), by "
+        "range where place is -1.");
   m.def("last_row_end", &ltgnn::io::last_row_end_bytes, py::arg("data"), py::arg("delimiter"),
         "How many of the bytes, which start a row, are whole rows.");
   ltgnn::io::bind_store(m);

@@ -16,27 +16,43 @@ namespace ltgnn::io {
 
 inline bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
 
+struct Digits {
+  int count = 0;  // 0 to 8
+  std::uint32_t value = 0;
+};
+
+// The digits that the eight bytes at `p` start with.
+inline Digits leading_digits(const char* p) {
+  if constexpr (std::endian::native == std::endian::little) {
+    // '0'..'9' become 0..9. Adding 0x76 sets the top bit of every byte above 9; a carry can only
+    // spoil the bytes behind the first byte that is no digit, and those are not looked at.
+    std::uint64_t word;
+    std::memcpy(&word, p, sizeof word);
+    word ^= 0x3030303030303030u;
+    const std::uint64_t stops = ((word + 0x7676767676767676u) | word) & 0x8080808080808080u;
+    const int count = std::countr_zero(stops) >> 3;
+    if (count == 0) return {};
+    word <<= 8 * (8 - count);  // the empty places in front count as zeros
+    word = (word * 10 + (word >> 8)) & 0x00ff00ff00ff00ffu;
+    word = (word * 100 + (word >> 16)) & 0x0000ffff0000ffffu;
+    return {count, static_cast<std::uint32_t>(word * 10000 + (word >> 32))};
+  }
+  Digits out;
+  for (; out.count < 8 && is_digit(p[out.count]); ++out.count) {
+    out.value = out.value * 10 + static_cast<std::uint32_t>(p[out.count] - '0');
+  }
+  return out;
+}
+
 // Reads the digits at `p` and moves `p` behind them. The value saturates at UINT32_MAX: callers
 // only need to know that it is larger than any id. No digit at `p`: returns 0 and leaves `p` alone.
 inline std::uint32_t read_digits(const char*& p, const char* end) {
   std::uint64_t value = 0;
-  if constexpr (std::endian::native == std::endian::little) {
-    if (end - p >= 8) {
-      // '0'..'9' become 0..9. Adding 0x76 sets the top bit of every byte above 9; a carry can only
-      // spoil the bytes behind the first byte that is no digit, and those are not looked at.
-      std::uint64_t word;
-      std::memcpy(&word, p, sizeof word);
-      word ^= 0x3030303030303030u;
-      const std::uint64_t stops = ((word + 0x7676767676767676u) | word) & 0x8080808080808080u;
-      const int count = std::countr_zero(stops) >> 3;  // digits among these bytes, 0 to 8
-      if (count == 0) return 0;
-      word <<= 8 * (8 - count);  // the empty places in front count as zeros
-      word = (word * 10 + (word >> 8)) & 0x00ff00ff00ff00ffu;
-      word = (word * 100 + (word >> 16)) & 0x0000ffff0000ffffu;
-      value = (word * 10000 + (word >> 32)) & 0xffffffffu;
-      p += count;
-      if (count < 8) return static_cast<std::uint32_t>(value);
-    }
+  if (end - p >= 8) {
+    const Digits first = leading_digits(p);
+    p += first.count;
+    if (first.count < 8) return first.value;
+    value = first.value;
   }
   constexpr std::uint64_t kMax = std::numeric_limits<std::uint32_t>::max();
   for (; p != end && is_digit(*p); ++p) {
@@ -44,6 +60,23 @@ inline std::uint32_t read_digits(const char*& p, const char* end) {
     if (value > kMax) value = kMax;
   }
   return static_cast<std::uint32_t>(value);
+}
+
+// Reads up to 16 digits at `p` as they would be printed (no zero in front) and moves `p` behind them; false,
+// with `p` left alone, where there is none, a zero in front, or no 16 bytes left to look at.
+inline bool read_short_integer(const char*& p, const char* end, std::uint64_t& value) {
+  constexpr std::uint64_t kPowers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+  if (end - p < 16) return false;
+  const Digits first = leading_digits(p);
+  if (first.count == 0 || (*p == '0' && first.count > 1)) return false;
+  value = first.value;
+  if (first.count == 8) {
+    const Digits more = leading_digits(p + 8);
+    value = value * kPowers[more.count] + more.value;
+    p += more.count;
+  }
+  p += first.count;
+  return true;
 }
 
 // The whole of `text` as an int64 if it is written the one way a program would print it: "0", "42",

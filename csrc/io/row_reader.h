@@ -6,12 +6,15 @@
 // skipped, a final line break is optional and may be CR LF.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
+#include "numbers.h"
 #include "parse_error.h"
 
 namespace ltgnn::io {
@@ -23,9 +26,9 @@ struct Field {
 
 class RowReader {
  public:
-  // `text` must outlive the reader.
-  RowReader(std::string_view text, std::string_view delimiter)
-      : begin_(text.data()), p_(begin_ + bom_size(text)), end_(begin_ + text.size()) {
+  // `text` must outlive the reader. `start`: where the first row to be read starts.
+  RowReader(std::string_view text, std::string_view delimiter, std::size_t start = 0)
+      : begin_(text.data()), p_(begin_ + std::max(start, bom_size(text))), end_(begin_ + text.size()) {
     const bool pair = delimiter == "::";
     if (!pair && (delimiter.size() != 1 || delimiter == "\n" || delimiter == "\r" || delimiter == "\"" ||
                   delimiter[0] == '\0')) {
@@ -70,6 +73,21 @@ class RowReader {
     }
     return true;
   }
+
+  // Reads the next field if it is a number of up to 16 digits, written as a program would print it; else
+  // false, and the field is still to be read. Most fields of most files: several times as fast as next_field.
+  bool next_integer(std::uint64_t& value) {
+    const char* p = p_;
+    if (!open_ || !read_short_integer(p, end_, value) || p == end_) return false;
+    if (*p == '\r' && p + 1 != end_ && p[1] == '\n') ++p;
+    if (*p != '\n' && !at_delimiter(p)) return false;
+    p_ = p;
+    finish_field();
+    return true;
+  }
+
+  // Whether a field may be quoted, and may then hold line breaks.
+  bool has_quotes() const { return quotes_; }
 
   std::size_t offset_of(const char* p) const { return static_cast<std::size_t>(p - begin_); }
   std::size_t row_offset() const { return offset_of(row_); }

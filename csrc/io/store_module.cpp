@@ -1,9 +1,9 @@
 // ltgnn._io, second half: growing tables of ids, and maps of files that may be truncated.
 #include "store_module.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,20 +18,14 @@ namespace {
 class IntIds {
  public:
   py::array_t<std::int32_t> add(const py::array_t<std::int64_t, py::array::c_style>& ids) {
-    constexpr std::size_t kBlock = 1024;
     const std::int64_t* const data = ids.data();
     const auto size = static_cast<std::size_t>(ids.size());
-    std::vector<std::int32_t> codes;
+    auto codes = std::make_unique_for_overwrite<std::int32_t[]>(size);
     {
       const py::gil_scoped_release unlocked;
-      codes.reserve(size);
-      std::vector<std::int64_t> block;
-      for (std::size_t first = 0; first < size; first += kBlock) {
-        block.assign(data + first, data + std::min(first + kBlock, size));
-        table_.append_codes(block, codes);
-      }
+      table_.write_codes(data, size, codes.get());
     }
-    return take(std::move(codes));
+    return take(std::move(codes), size);
   }
 
   std::size_t size() const { return table_.size(); }

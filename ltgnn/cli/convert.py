@@ -33,10 +33,15 @@ def run(args: Namespace) -> None:
     parts = {part: result[f"num_{part}"] for part in ("train", "valid", "test")}
     read = sum(parts.values()) + result["merged"]
     counts = ", ".join(f"{part} {count:,}" for part, count in parts.items() if count)
-    merged = f" ({result['merged']:,} repetitions merged)" if result["merged"] else ""
+    notes = [
+        f"{result[name]:,} {what}"
+        for name, what in (("merged", "repetitions merged"), ("left_out", "left out for the label"))
+        if result[name]
+    ]
+    beside = f" ({', '.join(notes)})" if notes else ""
     print(
         f"{result['name']}: {result['num_users']:,} users, {result['num_items']:,} items; "
-        f"{counts or 'no interactions'}{merged}; split: {result['split']}"
+        f"{counts or 'no interactions'}{beside}; split: {result['split']}"
     )
     print(
         f"{args.target}: {result['file_bytes'] / 1e6:,.1f} MB in {seconds:.1f} s, "

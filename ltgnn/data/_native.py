@@ -30,6 +30,7 @@ class LibFmArrays(NamedTuple):
     items: npt.NDArray[np.int32]  # [num_interactions]
     item_ids: npt.NDArray[np.int64]  # [num_items]
     values: npt.NDArray[np.float32]  # [num_interactions]: the labels
+    num_left_out: int  # rows with a label of 0 or less
 
 
 class DelimitedArrays(NamedTuple):
@@ -92,13 +93,18 @@ def parse_delimited(
     text_users: bool = False,
     text_items: bool = False,
     first_line: int = 1,
+    num_threads: int = 0,
 ) -> DelimitedArrays:
-    """Parses delimited text; the numbers are columns from 0, -1 for "there is none"."""
+    """Parses delimited text; ``user`` to ``time`` are columns from 0, -1 for "there is none".
+
+    ``num_threads`` 0 chooses by size and never changes the result.
+    """
     return DelimitedArrays(
         *_module().parse_delimited(
             data,
             name,
             delimiter,
+            num_threads,
             user=user,
             item=item,
             value=value,

@@ -249,7 +249,10 @@ def test_convert_options_from_the_command_line(tmp_path, capsys):
     columns = '{"user": "0-99", "item": "100-199"}'
     command = ["convert", str(rows), str(store), "--columns", columns, "--split", "none"]
     assert main([*command, "--memory", "2GB"]) == 0
-    assert "2 users, 2 items; train 2; split: none" in capsys.readouterr().out
+    assert (
+        "2 users, 2 items; train 2 (1 left out for the label); split: none"
+        in capsys.readouterr().out
+    )
     assert main(command) == 1
     assert "exists: choose another name, or overwrite it" in capsys.readouterr().err
     assert main([*command, "--overwrite", "true", "--memory", "1MB"]) == 1

@@ -36,6 +36,7 @@ void try_parse(std::string_view text, const Parse& parse) {
 void test_mutations() {
   const std::string seeds[] = {"1 5:1 9:0.5 qid:3\n-1 6:1 8:1e3 # note\r\n\n0 1:1 2:1",
                                "0 1 2 30\r\n\n4 5\n 6\t7 \n123456789 12345678\n",
+                               "123,12345678\n1234567890,123456789012345678\n\n7,0\n17,88\n",
                                "user,item\n\"a \"\"b\"\"\n c\",4\n x , 5\n"};
   const std::string bytes = std::string("0123456789:.-+# \t\r\n\",enaif") + '\0' + "\xff\xef";
   std::uint64_t state = 1;
@@ -53,11 +54,13 @@ void test_mutations() {
       try_parse(exact.view(), [](std::string_view t) { io::parse_libfm(t, {0, 0, 0}, {-1, 2, 9}); });
       try_parse(exact.view(), [](std::string_view t) { io::parse_lightgcn(t, 2); });
       for (const char* delimiter : {",", " "}) {
-        try_parse(exact.view(), [&](std::string_view t) {
-          io::DelimitedSpec spec;
-          spec.delimiter = delimiter;
-          io::parse_delimited(t, spec);
-        });
+        for (const std::size_t num_threads : {1, 3}) {
+          try_parse(exact.view(), [&](std::string_view t) {
+            io::DelimitedSpec spec;
+            spec.delimiter = delimiter;
+            io::parse_delimited(t, spec, num_threads);
+          });
+        }
         const std::size_t whole = io::last_row_end(exact.view(), delimiter);
         CHECK(whole <= exact.size);
         CHECK(whole == 0 || exact.view()[whole - 1] == '\n');

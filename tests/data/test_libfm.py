@@ -12,11 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltgnn.data import detect, read
+from ltgnn.data import convert, detect, read
 from ltgnn.data._native import parse_libfm
 from ltgnn.data.formats import ReadOptions, libfm
 
 FIRST, SECOND = (0, 0, 0), (1, 0, 0)
+
+
+def test_rows_left_out_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.libfm"
+    path.write_text("1 5:1 9:1\n-1 6:1 9:1\n\n# a note\n0 5:1 8:1\n2 6:1 8:1\n-3 6:1 8:1")
+    assert parse_libfm(path.read_bytes(), "f", user=FIRST, item=SECOND).num_left_out == 3
+    told: list[int] = []
+    list(libfm.read_pieces(path, ReadOptions(on_left_out=told.append), 16))
+    assert len(told) > 1 and sum(told) == 3
+    assert convert(path, tmp_path / "a.store", split="none")["left_out"] == 3
 
 
 def test_by_place_and_by_range(tmp_path: Path) -> None:

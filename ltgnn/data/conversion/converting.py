@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -34,6 +35,7 @@ class _Read(NamedTuple):
     num_users: int
     num_items: int
     ids: dict[str, IdMap] | None
+    left_out: int
 
 
 def convert(
@@ -75,7 +77,8 @@ def convert(
         progress: show progress bars (on a terminal).
 
     Returns:
-        ``name, split, num_users, num_items, num_train, num_valid, num_test, merged, file_bytes``.
+        ``name, split, num_users, num_items, num_train, num_valid, num_test, merged, left_out, file_bytes``;
+        ``merged`` are repetitions, ``left_out`` rows that are no interactions (LibFM: a label of 0 or less).
 
     Raises:
         ValueError: malformed content as ``path:LINE:COL: expected ..., got ...``, options that do not fit,
@@ -133,6 +136,7 @@ def convert(
             "num_users": read.num_users,
             "num_items": read.num_items,
             "merged": merged,
+            "left_out": read.left_out,
             "ltgnn": __version__,
         }
         sources = sources_of(parts, read.ids)
@@ -145,6 +149,7 @@ def convert(
         **{key: meta[key] for key in ("name", "split", "num_users", "num_items")},
         **lengths,
         "merged": merged,
+        "left_out": read.left_out,
         "file_bytes": os.path.getsize(target),
     }
 
@@ -178,14 +183,13 @@ def _read(
     user_map, item_map = IdMap(), IdMap()
     num_users = num_items = 0
     has_ids: bool | None = None
+    left_out: list[int] = []
     spools: dict[str, Spool] = {}
     for role, path in paths.items():
         part = role if split == "given" or list(paths) == ["train"] else "train"
         spool = spools.setdefault(part, Spool(folder, part))
         with bars.show(f"reading {path.name}", os.path.getsize(path), "B") as done:
-            watched = ReadOptions(
-                options.columns, options.delimiter, options.header, options.max_bytes, done
-            )
+            watched = replace(options, on_bytes=done, on_left_out=left_out.append)
             for piece in FORMATS[chosen].read_pieces(path, watched, budget.piece_bytes):
                 users, items = piece.users, piece.items
                 if has_ids not in (None, piece.user_ids is not None):
@@ -205,7 +209,7 @@ def _read(
                 budget.spend(tables, f"the tables of {num_users:,} users and {num_items:,} items")
                 spool.append(users, items, num_users, piece)
     ids = {"user": user_map, "item": item_map} if has_ids else None
-    return _Read(spools, num_users, num_items, ids)
+    return _Read(spools, num_users, num_items, ids, sum(left_out))
 
 
 def _sort(

@@ -25,6 +25,8 @@ class ReadOptions:
         max_bytes: largest accepted size of each file, unpacked.
         on_bytes: while a file is read in pieces, called with how many of its bytes (as they lie on the
             disk) were read since the last call.
+        on_left_out: while a file is read in pieces, called with how many rows of a piece are no
+            interactions; from any thread.
     """
 
     columns: Columns | None = None
@@ -32,6 +34,7 @@ class ReadOptions:
     header: Header = "auto"
     max_bytes: int | None = None
     on_bytes: Callable[[int], object] | None = field(default=None, compare=False)
+    on_left_out: Callable[[int], object] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.columns is not None and not isinstance(self.columns, Mapping):

@@ -75,7 +75,7 @@ def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> li
     names = [display_name(path) for path in paths]
     contents = [read_bytes(path, max_bytes=options.max_bytes) for path in paths]
     layouts = [
-        find_layout(data, name, options) if data.strip() else None
+        find_layout(data, name, options) if _has_rows(data) else None
         for data, name in zip(contents, names, strict=True)
     ]
 
@@ -121,7 +121,8 @@ def read_pieces(
             raise ValueError(
                 f"{name}:{first_line}:1: expected {width} columns, got {len(first_row[0])}"
             )
-        part = _parse(data, name, layout, False, False, first_line, is_first)
+        # In one thread: parse_pieces has two pieces parsed at a time.
+        part = _parse(data, name, layout, False, False, first_line, is_first, num_threads=1)
         return Interactions(
             part.users, part.items, len(part.user_ids), len(part.item_ids), part.values, part.times,
             part.user_ids, part.item_ids,
@@ -148,6 +149,7 @@ def _parse(
     text_items: bool,
     first_line: int = 1,
     is_first: bool = True,
+    num_threads: int = 0,
 ) -> DelimitedArrays:
     if layout is None:
         layout = Layout(",", False, {"user": 0, "item": 1})  # empty: any layout will do
@@ -163,7 +165,13 @@ def _parse(
         text_users=text_users,
         text_items=text_items,
         first_line=first_line,
+        num_threads=num_threads,
     )
+
+
+def _has_rows(data: bytes) -> bool:
+    # The start is enough, nearly always: a copy of the whole takes as long as reading it.
+    return bool(data[:_PREFIX_BYTES].strip() or data.strip())
 
 
 def _is_mixed(ids: Sequence[IdArray]) -> bool:

@@ -79,7 +79,10 @@ def read_pieces(
     name = display_name(path)
 
     def parse(data: bytes, first_line: int, is_first: bool) -> Interactions:
-        return _interactions(parse_libfm(data, name, user=user, item=item, first_line=first_line))
+        table = parse_libfm(data, name, user=user, item=item, first_line=first_line)
+        if options.on_left_out is not None:
+            options.on_left_out(table.num_left_out)
+        return _interactions(table)
 
     return parse_pieces(
         path,
