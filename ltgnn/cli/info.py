@@ -64,6 +64,7 @@ def describe(store: BlockStore) -> dict[str, Any]:
         "num_users": store.num_users,
         "num_items": store.num_items,
         "split": store.split,
+        "drawn": store.drawn,
         "parts": store.parts,
         "merged": store.header.meta.get("merged", 0),
         "density": known / cells if cells else 0.0,
@@ -98,9 +99,11 @@ def histogram(counts: list[int], what: str) -> list[str]:
 def print_info(path: str, info: dict[str, Any]) -> None:
     """What a person wants to know, on one screen."""
     parts = ", ".join(f"{part} {count:,}" for part, count in info["parts"].items())
+    drawn = ", ".join(f"{name} {value}" for name, value in info["drawn"].items())
     print(f"{path}: {info['name']}, {info['file_bytes'] / 1e6:,.1f} MB")
     print(
         f"  users {info['num_users']:,}, items {info['num_items']:,}; {parts}; split: {info['split']}"
+        + (f" ({drawn})" if drawn else "")
     )
     print(
         f"  density {100 * info['density']:.6f} %, sparsity {100 * (1 - info['density']):.6f} %; "

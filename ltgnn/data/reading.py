@@ -17,6 +17,7 @@ from ltgnn.data.folder import find_parts
 from ltgnn.data.formats import FORMATS, Columns, Header, ReadOptions, detect
 from ltgnn.data.interactions import Interactions
 from ltgnn.data.splits import hold_out, leave_last_out, random_per_user
+from ltgnn.data.store_options import check_store_options, keeps_its_split
 from ltgnn.data.synthetic import synthetic
 
 SplitName = Literal["auto", "given", "random", "leave_last_out", "none"]
@@ -56,8 +57,9 @@ def read(
             random. All but given put the files of a folder together first.
         test_fraction: share for "random", from 0 up to but not including 1.
         valid_fraction: share of each user's train interactions to hold out for validation.
-        seed: for the random choices; the same seed gives the same split on every machine.
-        max_bytes: largest accepted size of each file, unpacked (parquet: as it is; stores: no limit). None: no
+        seed: for the random choices; the same seed gives the same split on every machine. Where a store's own
+            split is used, fractions and seed are accepted at their defaults, or as the store was made.
+        max_bytes: largest accepted size of each file, unpacked (parquet and stores: as they are). None: no
             limit, except that gzip and npz data which unpack to over 256 MiB and over 200 times their size are
             refused.
 
@@ -88,7 +90,10 @@ def read(
         raise ValueError(f"split: expected one of {list(get_args(SplitName))}, got {split!r}")
     options = ReadOptions(columns, delimiter, header, max_bytes)
     if is_store(path):
-        by_role, split, name = _read_store(path, format, split, options)
+        draw = {"test_fraction": test_fraction, "valid_fraction": valid_fraction, "seed": seed}
+        by_role, split, name = _read_store(path, format, split, options, draw)
+        if split == "given" and "valid" in by_role:
+            valid_fraction = 0.0  # the store was made with it: that was checked
     else:
         parts, split = settle_split(path, split)
         chosen = find_format(format, list(parts.values()), options)
@@ -176,19 +181,23 @@ def has_given_split(path: str | PathLike[str]) -> bool:
 
 
 def _read_store(
-    path: str | PathLike[str], format: str, split: SplitName, options: ReadOptions
+    path: str | PathLike[str],
+    format: str,
+    split: SplitName,
+    options: ReadOptions,
+    draw: dict[str, Any],
 ) -> tuple[dict[str, Interactions], SplitName, str]:
     """The parts of a block store, whole; "auto" and "given" leave them as they are."""
-    if format != "auto" or options.given():
-        raise ValueError(
-            f"{display_name(path)}: format, columns, delimiter and header mean nothing to a block store"
-        )
     with BlockStore(path) as store:
+        check_store_options(store, {"format": format, "split": split, **vars(options), **draw})
+        own = keeps_its_split(store, split)
+        if split == "given" and not own:
+            raise ValueError(
+                f"{display_name(path)}: split='given' expected a store with a test part"
+            )
         data = store.dataset()
     if split == "auto":
-        split = "given" if data.test is not None or data.valid is not None else "random"
-    if split == "given" and data.test is None and data.valid is None:
-        raise ValueError(f"{display_name(path)}: split='given' expected a store with a test part")
+        split = "given" if own else "random"
     return data.parts(), split, data.name
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ltgnn.data import Dataset, has_given_split, hold_out, is_store, load
+from ltgnn.data.store_options import check_store_options, keeps_its_split
 from ltgnn.graph import MappedStorage, TableStorage
 from ltgnn.models import MODELS, Recommender, create
 from ltgnn.models.base import config_from_dict
@@ -29,7 +30,9 @@ def open_data(experiment: Experiment) -> tuple[RunData, str]:
     path, options, asked = experiment.data, experiment.data_options, experiment.protocol
     if path is not None and path != "synthetic" and is_store(path):
         store = DatasetInStore(path)
+        check_store_options(store.store, options, prefix="--read.")
         if _serves_as_it_is(store, options, asked):
+            _check_valid_fraction(experiment, store)
             if asked == "auto":
                 given = store.store.split == "given" and "test" in store.sizes
                 asked = "validation" if store.has_validation else "test" if given else "last"
@@ -48,14 +51,33 @@ def open_data(experiment: Experiment) -> tuple[RunData, str]:
 
 def _serves_as_it_is(store: DatasetInStore, options: dict[str, Any], protocol: str) -> bool:
     """Whether the parts of a store are the split that is asked for."""
-    if protocol == "validation" and not store.has_validation:
+    holds_out = protocol == "validation" or options.get("valid_fraction", 0.0)
+    if holds_out and not store.has_validation:
         return False
-    if options.get("valid_fraction", 0.0) or options.get("format", "auto") != "auto":
-        return False
-    if any(options.get(name) is not None for name in ("columns", "delimiter", "max_bytes")):
-        return False
-    split, is_split = options.get("split", "auto"), len(store.sizes) > 1
-    return split in ("auto", "given") if is_split else split == "none"
+    split = options.get("split", "auto")
+    return keeps_its_split(store.store, split) or (split == "none" and len(store.sizes) == 1)
+
+
+def _check_valid_fraction(experiment: Experiment, store: DatasetInStore) -> None:
+    """Raise where a share to hold out was given, and nothing is held out of the store.
+
+    With protocol 'test' or 'last' it never means anything: a study may have it for its other protocol.
+    """
+    value, default = experiment.valid_fraction, Experiment.valid_fraction
+    made_with = store.store.drawn.get("valid_fraction")
+    if experiment.protocol in ("test", "last") or value in (default, made_with):
+        return
+    also = "" if made_with in (None, default) else f", or {made_with}, as it was split"
+    why, instead = "nothing is held out of it", f"--protocol validation holds out {value}"
+    if store.has_validation:
+        why, instead = (
+            "its own validation part is used",
+            f"`ltgnn convert --valid_fraction {value}` makes a store with another",
+        )
+    raise ValueError(
+        f"{experiment.data}: --valid_fraction: expected {default}, the default{also}, since {why}, got "
+        f"{value}; {instead}"
+    )
 
 
 def build_model(

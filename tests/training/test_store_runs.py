@@ -123,6 +123,62 @@ def test_a_validation_split_is_drawn_where_the_store_has_none(store):
     assert isinstance(data, DatasetInStore) and protocol == "test"
 
 
+@pytest.fixture
+def drawn(source, tmp_path):
+    """A store of one file, split at random with seed 5, a fifth of train for validation."""
+    convert(source / "train.txt", tmp_path / "drawn.store", seed=5, valid_fraction=0.2)
+    return tmp_path / "drawn.store"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--read.seed", "3"], "--read.seed: expected 0, the default, or 5, as it was split, since"),
+        (["--read.test_fraction", "0.4"], "--read.test_fraction: expected 0.2, the default, since"),
+        (["--read.valid_fraction", "0.4"], "--read.valid_fraction: expected 0.0, the default, or 0.2"),
+        (["--read.header", "true"], "--read.header: expected 'auto', the default"),
+        (["--read.columns.user", "1"], "--read.columns: expected None, the default"),
+        (["--valid_fraction", "0.3"], "--valid_fraction: expected 0.1, the default, or 0.2, as it was"),
+    ],
+)  # fmt: skip
+def test_options_that_a_split_store_would_ignore_are_refused(drawn, capsys, flags, message):
+    for command in (["--estimate", "true"], ["--protocol", "validation", "--estimate", "true"]):
+        assert main(["train", "--data", str(drawn), *flags, *command]) == 1
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"data_options": {"seed": 5, "test_fraction": 0.2, "valid_fraction": 0.2}},
+        {"data_options": {"seed": 0, "valid_fraction": 0.0, "split": "given", "header": "auto"}},
+        {"valid_fraction": 0.2},
+        {"valid_fraction": 0.3, "protocol": "test"},  # as a study may have it for another protocol
+    ],
+)
+def test_defaults_and_what_the_store_was_made_with_are_accepted(drawn, changes):
+    data, protocol = open_data(experiment(drawn, **changes))
+    assert isinstance(data, DatasetInStore) and protocol == changes.get("protocol", "validation")
+
+
+def test_options_that_have_a_say_over_a_store_are_accepted(drawn, store):
+    parts = [
+        open_data(experiment(drawn, data_options={"split": "random", "seed": seed}))[0]
+        for seed in (3, 4)
+    ]
+    users = np.arange(60)
+    assert (parts[0].rows("test", users) != parts[1].rows("test", users)).nnz
+    held, protocol = open_data(experiment(store, data_options={"valid_fraction": 0.3, "seed": 3}))
+    assert protocol == "validation" and held.sizes["valid"] > 100
+    held, _ = open_data(experiment(store, protocol="validation", valid_fraction=0.4))
+    assert held.sizes["valid"] > 200
+    with pytest.raises(
+        ValueError, match="expected 0.1, the default, since nothing is held out of it"
+    ):
+        open_data(experiment(store, valid_fraction=0.4))
+
+
 def test_rows_and_degrees_are_those_of_the_data_set(source, store):
     memory, stored = DatasetInMemory(load(source)), DatasetInStore(store)
     assert (memory.degrees("test") == stored.degrees("test")).all()

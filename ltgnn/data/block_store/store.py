@@ -17,6 +17,7 @@ from ltgnn.data.interactions import Interactions
 
 PARTS = ("train", "valid", "test")
 Side = Literal["user", "item"]
+_FRACTIONS = ("test_fraction", "valid_fraction")
 _INT32_MAX = np.iinfo(np.int32).max
 
 
@@ -72,6 +73,11 @@ class BlockStore(BlockFile):
             raise StoreError("meta: expected a name and a split")
         self.name: str = name
         self.split: str = split  # how the parts came about; "given" by the source's files
+        drawn = meta.get("drawn", {})
+        known = isinstance(drawn, dict) and drawn.keys() <= {*_FRACTIONS, "seed"}
+        if not known or any(type(value) not in (int, float) for value in drawn.values()):
+            raise StoreError(f"meta: expected drawn as numbers by name, got {drawn!r:.60}")
+        self.drawn: dict[str, float] = drawn  # fractions and seed of the draws, where it was told
         self.num_users: int = meta["num_users"]
         self.num_items: int = meta["num_items"]
         self.parts: dict[str, int] = {  # number of interactions of each

@@ -133,6 +133,7 @@ def convert(
         meta = {
             "name": name_of(source),
             "split": split,
+            "drawn": rule.drawn(),
             "num_users": read.num_users,
             "num_items": read.num_items,
             "merged": merged,

@@ -49,6 +49,13 @@ class SplitRule:
         if not 0 <= self.seed < 1 << 64:
             raise ValueError(f"seed: expected 0 to 2**64 - 1, got {self.seed}")
 
+    def drawn(self) -> dict[str, float | int]:
+        """What the draws were made with, as far as it had a say."""
+        fractions = {"test_fraction": self.test_fraction} if self.test == "random" else {}
+        if self.valid_fraction:
+            fractions["valid_fraction"] = self.valid_fraction
+        return {**fractions, "seed": self.seed} if fractions else {}
+
     def parts(self) -> list[int]:
         """The parts that result."""
         valid = [VALID] if self.valid_fraction else []
