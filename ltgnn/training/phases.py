@@ -26,7 +26,22 @@ def open_run(run_dir: str | os.PathLike[str]) -> tuple[Experiment, RunData]:
 
 
 def open_data(experiment: Experiment) -> tuple[RunData, str]:
-    """The data, with the split that the protocol needs, and the protocol that 'auto' comes to."""
+    """The data, with the split that the protocol needs, and the protocol that 'auto' comes to.
+
+    Raises:
+        ValueError: there is nothing to train on, or the data or their options are wrong.
+        OSError: a file cannot be read.
+    """
+    data, protocol = _open(experiment)
+    if not data.sizes["train"]:
+        raise ValueError(
+            f"{experiment.data or 'synthetic'}: expected data to train on, got no interactions "
+            f"({data.describe()})"
+        )
+    return data, protocol
+
+
+def _open(experiment: Experiment) -> tuple[RunData, str]:
     path, options, asked = experiment.data, experiment.data_options, experiment.protocol
     if path is not None and path != "synthetic" and is_store(path):
         store = DatasetInStore(path)

@@ -261,14 +261,6 @@ def test_convert_options_from_the_command_line(tmp_path, capsys):
     assert "expected a block store, got" in capsys.readouterr().err
 
 
-def test_info_of_an_empty_store(tmp_path, capsys):
-    (tmp_path / "a").write_text("")
-    assert main(["convert", str(tmp_path / "a"), str(tmp_path / "s")]) == 0
-    assert main(["info", str(tmp_path / "s"), "--verify", "true"]) == 0
-    shown = capsys.readouterr().out
-    assert "users 0, items 0; train 0, test 0; split: random (test_fraction 0.2, seed 0)" in shown
-
-
 def test_info_without_matplotlib_names_the_extra(data_folder, tmp_path, capsys, monkeypatch):
     assert main(["convert", str(data_folder), str(tmp_path / "s")]) == 0
     true_import = importlib.import_module
