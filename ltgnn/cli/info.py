@@ -128,7 +128,12 @@ def plot(store: BlockStore, path: str) -> None:
 
     Raises:
         ImportError: matplotlib is not installed.
+        ValueError: there are no degrees to draw.
     """
+    if not store.parts["train"]:
+        raise ValueError(
+            f"--plot: expected interactions in train to draw, got none in {store.path}"
+        )
     try:
         matplotlib = importlib.import_module("matplotlib")
         figures = importlib.import_module("matplotlib.figure")
@@ -164,8 +169,8 @@ def run(args: Namespace) -> None:
         print_info(os.fspath(args.store), info)
         if args.verify:
             print("every block is intact")
+        if args.json is not None:
+            write_json(Path(args.json), info)
         if args.plot is not None:
             plot(store, args.plot)
             print(f"degree distributions drawn in {args.plot}")
-    if args.json is not None:
-        write_json(Path(args.json), info)

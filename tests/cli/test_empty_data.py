@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ltgnn.cli import main
@@ -30,3 +32,15 @@ def test_info_of_an_empty_store(tmp_path, capsys):
     assert main(["info", str(tmp_path / "s"), "--verify", "true"]) == 0
     shown = capsys.readouterr().out
     assert "users 0, items 0; train 0, test 0; split: random (test_fraction 0.2, seed 0)" in shown
+
+
+def test_there_is_no_picture_of_nothing(tmp_path, capsys):
+    (tmp_path / "a").write_text("0\n5\n")  # users, who have nothing
+    store, facts, picture = (str(tmp_path / name) for name in ("s", "facts.json", "x.svg"))
+    assert main(["convert", str(tmp_path / "a"), store]) == 0
+    assert main(["info", store, "--plot", picture, "--json", facts]) == 1
+    shown = capsys.readouterr()
+    assert f"--plot: expected interactions in train to draw, got none in {store}" in shown.err
+    assert "users 6, items 0" in shown.out
+    assert json.loads((tmp_path / "facts.json").read_text())["num_users"] == 6
+    assert not (tmp_path / "x.svg").exists()
