@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltgnn.cli import main
+from ltgnn.data import BlockStore
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -57,3 +58,18 @@ def test_commands_run(tmp_path, monkeypatch):
         if arguments[0] == "tune":
             arguments += ["--trials", "1"]
         assert main(arguments) == 0, line
+
+
+def test_columns_are_chosen_as_it_says(tmp_path, capsys):
+    (line,) = (line for block in blocks("sh") for line in block.splitlines() if ".columns." in line)
+    (tmp_path / "log.csv").write_text(
+        "when,who,rating,what\n" + "".join(f"{k},u{k % 7},5,{k * k % 40}\n" for k in range(90))
+    )
+    command = shlex.split(line.replace("DIR", str(tmp_path)), comments=True)[1:]
+    assert main([*command, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    items = len({k * k % 40 for k in range(90)})
+    assert f"log.csv: 7 users, {items} items" in capsys.readouterr().out
+    chosen = [word.replace("--read.", "--") for word in command[3:]]
+    assert main(["convert", command[2], str(tmp_path / "store"), *chosen]) == 0
+    with BlockStore(tmp_path / "store") as store:
+        assert (store.num_users, store.num_items) == (7, items)
