@@ -34,7 +34,7 @@ def build_parser() -> ArgumentParser:
     )
     add_mix(parser)
     add_threads(parser)
-    parser.add_function_arguments(read, "read", skip={"path"})
+    parser.add_function_arguments(read, "read", skip={"path", "progress"})
     return parser
 
 
@@ -97,7 +97,7 @@ def run(args: Namespace) -> None:
     experiment, data, model, epoch = open_scorer(args.run, args.mix, args.mix_weight)
     truth = data
     if args.data is not None:
-        truth = same_world(data, read(args.data, **args.read.as_dict()))
+        truth = same_world(data, read(args.data, progress=True, **args.read.as_dict()))
     if not truth.sizes.get("test"):
         raise ValueError("there are no test interactions: give --data with a test split")
     if truth is not data:

@@ -59,7 +59,7 @@ def build_parser(preset: Preset | None = None) -> ArgumentParser:
         Experiment, skip={"data", "data_options", "model", "settings", "train", "ks"}
     )
     parser.add_argument("--ks", type=str, default="5,10,20,50", help="cut-offs of the metrics")
-    parser.add_function_arguments(read, "read", skip={"path"})
+    parser.add_function_arguments(read, "read", skip={"path", "progress"})
     parser.add_function_arguments(synthetic, "synthetic")
     for name, model in MODELS.items():
         parser.add_class_arguments(model.config_type, name)
@@ -135,9 +135,9 @@ def report(folder: Path, result: dict[str, Any]) -> None:
     print(f"saved in {folder}")
 
 
-def print_estimate(experiment: Experiment) -> None:
+def print_estimate(experiment: Experiment, *, progress: bool = False) -> None:
     """How much memory the run would take, and how much there is."""
-    data, _ = experiments.open_data(experiment)
+    data, _ = experiments.open_data(experiment, progress=progress)
     model = MODELS[experiment.model]
     config = config_from_dict(model.config_type, experiment.settings)
     print(data.describe())
@@ -153,7 +153,7 @@ def run(args: Namespace) -> None:
     """The command."""
     use_threads(args)
     if args.estimate:
-        return print_estimate(experiment_of(args))
+        return print_estimate(experiment_of(args), progress=args.progress)
     folder, result = run_command(args)
     if args.json is not None:
         write_json(Path(args.json), result)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from tqdm import tqdm
 
 from ltgnn.data._native import display_name
 from ltgnn.data.block_store import BlockStore, is_store
@@ -35,6 +37,7 @@ def read(
     valid_fraction: float = 0.0,
     seed: int = 0,
     max_bytes: int | None = None,
+    progress: bool = False,
 ) -> Dataset:
     """Reads a file, or a folder with one data file or with train and test (and valid) files.
 
@@ -62,6 +65,7 @@ def read(
         max_bytes: largest accepted size of each file, unpacked (parquet and stores: as they are). None: no
             limit, except that gzip and npz data which unpack to over 256 MiB and over 200 times their size are
             refused.
+        progress: show a progress bar (on a terminal); a store has none.
 
     Returns:
         The data set, named after the file or folder. ``valid`` and ``test`` are None where nothing was to be
@@ -97,7 +101,7 @@ def read(
     else:
         parts, split = settle_split(path, split)
         chosen = find_format(format, list(parts.values()), options)
-        read = FORMATS[chosen].read_files(list(parts.values()), options)
+        read = _read_files(chosen, list(parts.values()), options, progress)
         by_role, name = dict(zip(parts, read, strict=True)), name_of(path)
     read_parts = list(by_role.values())
     valid = by_role.get("valid")
@@ -122,12 +126,15 @@ def read(
     return Dataset(name, train, valid, test)
 
 
-def load(source: str | PathLike[str] | None = None, **options: Any) -> Dataset:
+def load(
+    source: str | PathLike[str] | None = None, *, progress: bool = False, **options: Any
+) -> Dataset:
     """A data set from a path, or the built-in synthetic one: what a command line hands over.
 
     Args:
         source: a path for ``read``; None or "synthetic" for ``synthetic`` (a file of that name is
             "./synthetic").
+        progress: show a progress bar where a path is read.
         options: passed on to ``read`` or ``synthetic``.
 
     Raises:
@@ -140,7 +147,7 @@ def load(source: str | PathLike[str] | None = None, **options: Any) -> Dataset:
     """
     if source is None or source == "synthetic":
         return synthetic(**options)
-    return read(source, **options)
+    return read(source, progress=progress, **options)
 
 
 def settle_split(path: str | PathLike[str], split: SplitName) -> tuple[dict[str, Path], SplitName]:
@@ -168,6 +175,18 @@ def find_format(format: str, paths: Sequence[Path], options: ReadOptions) -> str
     if format not in FORMATS:
         raise ValueError(f"format: expected 'auto' or one of {list(FORMATS)}, got {format!r}")
     return format
+
+
+def _read_files(
+    chosen: str, paths: Sequence[Path], options: ReadOptions, progress: bool
+) -> list[Interactions]:
+    """The files, with one bar for all of them."""
+    with tqdm(
+        total=sum(map(os.path.getsize, paths)), desc=f"reading {', '.join(p.name for p in paths)}",
+        unit="B", unit_scale=True, leave=False, disable=None if progress else True,
+    ) as bar:  # fmt: skip
+        watched = options if bar.disable else replace(options, on_bytes=bar.update)
+        return FORMATS[chosen].read_files(paths, watched)
 
 
 def has_given_split(path: str | PathLike[str]) -> bool:

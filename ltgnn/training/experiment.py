@@ -59,7 +59,7 @@ def run(
         TrainingError: the loss is not finite.
     """
     start = time.perf_counter()
-    data, protocol = open_data(experiment)
+    data, protocol = open_data(experiment, progress=progress)
     check_memory(experiment, data)
     if run_dir is not None:
         folder = Path(run_dir)

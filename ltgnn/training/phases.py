@@ -25,14 +25,18 @@ def open_run(run_dir: str | os.PathLike[str]) -> tuple[Experiment, RunData]:
     return Experiment.from_dict(read_json(folder / "config.json")), load_run_data(folder)
 
 
-def open_data(experiment: Experiment) -> tuple[RunData, str]:
+def open_data(experiment: Experiment, *, progress: bool = False) -> tuple[RunData, str]:
     """The data, with the split that the protocol needs, and the protocol that 'auto' comes to.
+
+    Args:
+        experiment: names the data, their options and the protocol.
+        progress: show a progress bar where files are read.
 
     Raises:
         ValueError: there is nothing to train on, or the data or their options are wrong.
         OSError: a file cannot be read.
     """
-    data, protocol = _open(experiment)
+    data, protocol = _open(experiment, progress)
     if not data.sizes["train"]:
         raise ValueError(
             f"{experiment.data or 'synthetic'}: expected data to train on, got no interactions "
@@ -41,7 +45,7 @@ def open_data(experiment: Experiment) -> tuple[RunData, str]:
     return data, protocol
 
 
-def _open(experiment: Experiment) -> tuple[RunData, str]:
+def _open(experiment: Experiment, progress: bool) -> tuple[RunData, str]:
     path, options, asked = experiment.data, experiment.data_options, experiment.protocol
     if path is not None and path != "synthetic" and is_store(path):
         store = DatasetInStore(path)
@@ -52,7 +56,7 @@ def _open(experiment: Experiment) -> tuple[RunData, str]:
                 given = store.store.split == "given" and "test" in store.sizes
                 asked = "validation" if store.has_validation else "test" if given else "last"
             return store, asked
-    dataset = load(path, **options)
+    dataset = load(path, progress=progress, **options)
     if asked == "auto":
         split = options.get("split", "auto")
         given = path is not None and dataset.test is not None and split in ("auto", "given")

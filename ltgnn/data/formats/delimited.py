@@ -23,8 +23,17 @@ from ltgnn.data._native import (
     parse_delimited,
     preview_rows,
 )
-from ltgnn.data.formats.base import LAYOUT_OPTIONS, Columns, Format, Header, ReadOptions
+from ltgnn.data.formats.base import (
+    LAYOUT_OPTIONS,
+    PIECE_BYTES,
+    Columns,
+    Format,
+    Header,
+    ReadOptions,
+    is_watched,
+)
 from ltgnn.data.formats.layout import Layout, find_layout, sniff_delimiter
+from ltgnn.data.ids import join
 from ltgnn.data.interactions import Interactions
 from ltgnn.data.source import last_line_end, parse_pieces, read_bytes, read_prefix
 
@@ -72,6 +81,8 @@ def read_file(
 
 def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> list[Interactions]:
     """Reads tables that share their ids, numbered in order of first appearance over all files."""
+    if is_watched(paths, options):
+        return join(read_pieces(path, options, PIECE_BYTES) for path in paths)
     names = [display_name(path) for path in paths]
     contents = [read_bytes(path, max_bytes=options.max_bytes) for path in paths]
     layouts = [

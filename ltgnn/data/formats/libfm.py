@@ -16,7 +16,15 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 
 from ltgnn.data._native import LibFmArrays, display_name, parse_libfm
-from ltgnn.data.formats.base import Columns, Format, ReadOptions, refuse_options, typed_place
+from ltgnn.data.formats.base import (
+    PIECE_BYTES,
+    Columns,
+    Format,
+    ReadOptions,
+    is_watched,
+    refuse_options,
+    typed_place,
+)
 from ltgnn.data.ids import join
 from ltgnn.data.interactions import Interactions
 from ltgnn.data.source import last_line_end, parse_pieces, read_bytes
@@ -64,6 +72,8 @@ def read_file(
 def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> list[Interactions]:
     """Reads files that share their ids, numbered in order of first appearance over all files."""
     user, item = _fields(options)
+    if is_watched(paths, options):
+        return join(read_pieces(path, options, PIECE_BYTES) for path in paths)
     return join(
         [_interactions(parse_libfm(read_bytes(path, max_bytes=options.max_bytes),
                                    display_name(path), user=user, item=item))]

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 
 from ltgnn.data._native import display_name, parse_lightgcn
-from ltgnn.data.formats.base import Format, ReadOptions, refuse_options
+from ltgnn.data.formats.base import PIECE_BYTES, Format, ReadOptions, is_watched, refuse_options
+from ltgnn.data.ids import join
 from ltgnn.data.interactions import Interactions
 from ltgnn.data.source import last_line_end, parse_pieces, read_bytes
 
@@ -49,6 +50,8 @@ def read_file(path: str | PathLike[str], *, max_bytes: int | None = None) -> Int
 def read_files(paths: Sequence[str | PathLike[str]], options: ReadOptions) -> list[Interactions]:
     """Reads files that share their ids: every result counts the users and items of all of them."""
     refuse_options(NAME, options)
+    if is_watched(paths, options):
+        return join(read_pieces(path, options, PIECE_BYTES) for path in paths)
     parts = [
         parse_lightgcn(read_bytes(path, max_bytes=options.max_bytes), display_name(path))
         for path in paths
