@@ -57,6 +57,7 @@ def recommend(
     *,
     mix: str | None = None,
     mix_weight: float = 1.0,
+    progress: bool = False,
 ) -> list[dict[str, Any]]:
     """The best k items for each user that the user has not had in train or valid.
 
@@ -66,6 +67,7 @@ def recommend(
         k: items for each.
         mix: another run, whose scores are added; see `open_scorer`.
         mix_weight: their weight.
+        progress: show a progress bar.
 
     Returns:
         One `{"user": id, "items": [ids], "scores": [...]}` for each, by external ids; fewer than k items where the
@@ -78,7 +80,9 @@ def recommend(
         users = torch.nonzero(model.graph.degrees[: data.num_users]).flatten()[:3].tolist()
     # Sorted and once each, as rows are read; then in the order asked for.
     sorted_users, places = np.unique(np.asarray(users, dtype=np.int64), return_inverse=True)
-    scores, found = best_items(model, data, sorted_users, min(k, max(1, data.num_items)))
+    scores, found = best_items(
+        model, data, sorted_users, min(k, max(1, data.num_items)), progress=progress
+    )
     scores, found = scores[places], found[places]
     user_ids, item_ids = data.ids("user"), data.ids("item")
     result = []
@@ -106,7 +110,9 @@ def run(args: Namespace) -> None:
     use_threads(args)
     _, data = open_run(args.run)
     users = find_users(data, args.users.split(","))
-    rows = recommend(args.run, users, args.k, mix=args.mix, mix_weight=args.mix_weight)
+    rows = recommend(
+        args.run, users, args.k, mix=args.mix, mix_weight=args.mix_weight, progress=True
+    )
     print_recommendations(rows)
     if args.json is not None:
         write_json(Path(args.json), {"recommendations": rows})

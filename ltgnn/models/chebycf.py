@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -16,7 +17,7 @@ from ltgnn.models.training_free import TrainingFree, block_width
 from ltgnn.ops import propagate
 from ltgnn.ops.csr import Csr
 from ltgnn.ops.dense import one_thread
-from ltgnn.ops.range_finder import OVERSAMPLING, Sides, leading_vectors
+from ltgnn.ops.range_finder import OVERSAMPLING, Sides, leading_vectors, num_steps
 
 FACTORISING = 8 << 20  # bytes: the library for dense factorisations, and its buffers
 LEAST_EDGE = 0.05  # of the interval on which a series replaces the filter
@@ -143,9 +144,16 @@ class ChebyCF(TrainingFree):
         edge = min(1.0, max(1.1 * float(self.values[-1]), LEAST_EDGE))
         return shortest_series(response, edge, c.degree, c.tol)
 
+    @property
+    def fit_steps(self) -> int:
+        """See the base class."""
+        return num_steps() if len(self.values) else 0
+
     @torch.no_grad()
-    def _fit(self) -> None:
-        vectors, values = leading_vectors(self.sides, len(self.values), seed=self.seed)
+    def _fit(self, on_step: Callable[[], object] | None) -> None:
+        vectors, values = leading_vectors(
+            self.sides, len(self.values), seed=self.seed, on_step=on_step
+        )
         self.vectors.copy_(vectors)
         self.values.copy_(values)
 

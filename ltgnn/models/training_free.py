@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, NoReturn
 
 import torch
@@ -53,17 +54,26 @@ class TrainingFree(Recommender):
     def _add_tables(self, seed: int) -> None:
         """None: there is nothing to train."""
 
+    @property
     @abstractmethod
-    def _fit(self) -> None:
-        """Compute what is kept, from graph, config and seed."""
+    def fit_steps(self) -> int:
+        """How many steps fitting tells of."""
+
+    @abstractmethod
+    def _fit(self, on_step: Callable[[], object] | None) -> None:
+        """Compute what is kept, from graph, config and seed; call on_step `fit_steps` times."""
 
     @abstractmethod
     def _score(self, users: Tensor) -> Tensor:
         """[len(users), num_items] float32 for a whole block of users."""
 
-    def fit(self) -> None:
-        """Compute the model; the same bits each time. `step` is 1 from then on."""
-        self._fit()
+    def fit(self, on_step: Callable[[], object] | None = None) -> None:
+        """Compute the model; the same bits each time. `step` is 1 from then on.
+
+        Args:
+            on_step: called `fit_steps` times, as the work goes on: for a progress bar.
+        """
+        self._fit(on_step)
         self.step.fill_(1)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,11 @@ class Sides:
         return propagate(self.backward, propagate(self.forward, x))
 
 
+def num_steps(power_steps: int = POWER_STEPS) -> int:
+    """How many steps `leading_vectors` tells of: a product and a factorisation each time, and two at the end."""
+    return 2 * (1 + power_steps) + 2
+
+
 def leading_vectors(
     sides: Sides,
     rank: int,
@@ -55,6 +61,7 @@ def leading_vectors(
     seed: int,
     oversampling: int = OVERSAMPLING,
     power_steps: int = POWER_STEPS,
+    on_step: Callable[[], object] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The leading right singular vectors of M, by a randomised range finder with power steps.
 
@@ -63,6 +70,7 @@ def leading_vectors(
         rank: how many, at most both sizes.
         seed: of the random start.
         oversampling, power_steps: more of either make the last vectors better.
+        on_step: called `num_steps(power_steps)` times, as the work goes on.
 
     Returns:
         (vectors [num_cols, rank] float32, orthonormal; squared singular values [rank] float64, descending), on the
@@ -71,7 +79,9 @@ def leading_vectors(
     Complexity: O(num_edges q + num_cols q^2) with q = rank + oversampling, times power_steps + 1.
     Source: Halko, Martinsson and Tropp, SIAM Review 2011, algorithms 4.4 and 5.1.
     """
-    vectors, *_, values = _leading(sides, rank, seed, oversampling, power_steps, torch.float32)
+    vectors, *_, values = _leading(
+        sides, rank, seed, oversampling, power_steps, torch.float32, on_step
+    )
     return vectors, values.clamp(max=1.0) if sides.bipartite else values
 
 
@@ -210,10 +220,17 @@ def low_rank_error_bound(
 
 
 def _leading(
-    sides: Sides, rank: int, seed: int, oversampling: int, power_steps: int, dtype: torch.dtype
+    sides: Sides,
+    rank: int,
+    seed: int,
+    oversampling: int,
+    power_steps: int,
+    dtype: torch.dtype,
+    on_step: Callable[[], object] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(right vectors V, image, mixing, squared singular values [rank] float64), with `M V = image mixing`."""
     num_cols, num_rows = sides.forward.num_cols, sides.forward.num_rows
+    tell = on_step or (lambda: None)
     device = sides.forward.indptr.device
     width = min(rank + oversampling, num_cols, num_rows)
     if width == 0 or rank == 0:
@@ -225,9 +242,12 @@ def _leading(
     basis = torch.randn(num_cols, width, generator=generator, dtype=dtype).to(device)
     for _ in range(1 + power_steps):
         basis = sides.gram(basis)
+        tell()
         with one_thread():
             basis = torch.linalg.qr(basis)[0]
+        tell()
     image = propagate(sides.forward, basis)
+    tell()
     with one_thread():
         values, mixing = torch.linalg.eigh((image.T @ image).double())
         mixing = mixing.flip(1)[:, :rank].to(dtype)
@@ -236,4 +256,5 @@ def _leading(
         largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
         sign = torch.where(largest < 0, -1.0, 1.0).to(dtype)
         vectors, mixing = vectors * sign, mixing * sign
+    tell()
     return vectors, image, mixing, values.flip(0)[:rank].clamp(min=0.0)

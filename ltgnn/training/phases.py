@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from ltgnn.data import Dataset, has_given_split, hold_out, is_store, load
 from ltgnn.data.store_options import check_store_options, keeps_its_split
 from ltgnn.graph import MappedStorage, TableStorage
 from ltgnn.models import MODELS, Recommender, create
 from ltgnn.models.base import config_from_dict
+from ltgnn.models.model_config import WARM_STARTS
 from ltgnn.training.experiment_settings import Experiment
 from ltgnn.training.memory import require_memory
 from ltgnn.training.run_data import DatasetInMemory, DatasetInStore, RunData, load_run_data
@@ -112,12 +115,18 @@ def build_model(
         experiment: names the model, its settings and where its tables live.
         data: the run's.
         folder: for tables that are mapped; None: where temporary files go.
-        progress: show a progress bar.
+        progress: show a progress bar of the graph, and a line while the model's first values are found.
     """
     storage = MappedStorage(folder) if experiment.tables == "mmap" else TableStorage()
     graph = data.build_graph(storage, progress=progress)
     seed = experiment.train.seed
-    return create(experiment.model, graph, seed=seed, storage=storage, **experiment.settings)
+    config = config_from_dict(MODELS[experiment.model].config_type, experiment.settings)
+    start = f" from {config.init}" if config.init in WARM_STARTS else ""
+    with tqdm(
+        desc=f"starting {experiment.model}{start}", bar_format="{desc} ...", leave=False,
+        disable=None if progress else True,
+    ):  # fmt: skip
+        return create(experiment.model, graph, seed=seed, storage=storage, config=config)
 
 
 def check_memory(experiment: Experiment, data: RunData) -> None:

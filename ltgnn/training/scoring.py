@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from ltgnn.ops import topk, topk_scores_
 from ltgnn.training.run_data import RunData
 
 USERS_AT_ONCE = 1 << 15
+
+# (users, what they have seen as CSR) to (scores, ids), [users, k] each
+Rank: TypeAlias = Callable[[Tensor, tuple[Tensor, Tensor]], tuple[Tensor, Tensor]]
 
 
 def score(
@@ -108,7 +111,12 @@ def _by_blocks(model: Recommender | ScoreMix) -> Callable[..., EvaluationSums]:
 
 
 def best_items(
-    model: Recommender | ScoreMix, data: RunData, users: npt.NDArray[np.int64], k: int
+    model: Recommender | ScoreMix,
+    data: RunData,
+    users: npt.NDArray[np.int64],
+    k: int,
+    *,
+    progress: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The k best items of each user that the user has not had in train or valid.
 
@@ -117,6 +125,7 @@ def best_items(
         data: the run's.
         users: numbers, sorted, each once.
         k: items for each, at least 1.
+        progress: show a progress bar.
 
     Returns:
         (scores [len(users), k], ids [len(users), k]), see `ltgnn.ops.topk`.
@@ -125,18 +134,36 @@ def best_items(
     rows = seen_rows(model.graph, data, "test", users)
     indptr, indices = torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices)
     if isinstance(model, Recommender) and model.has_embeddings:
-        queries, items = model.embeddings()
-        return topk(queries[ids.to(queries.device)], items, k, seen=(indptr, indices))
+        rank, at_once = _rank_by_embeddings(model, k), USERS_AT_ONCE
+    else:
+        rank, at_once = _rank_by_blocks(model, k), model.block_users
     found = []
-    for start in range(0, len(ids), model.block_users):
-        part = ids[start : start + model.block_users]
-        bounds = indptr[start : start + len(part) + 1]
-        own = (bounds - bounds[0], indices[int(bounds[0]) : int(bounds[-1])])
-        found.append(topk_scores_(model.score_block(part), k, seen=own))
+    with tqdm(
+        total=len(ids), desc="ranking", unit=" users", unit_scale=True, leave=False,
+        disable=None if progress else True,
+    ) as bar:  # fmt: skip
+        for start in range(0, len(ids), at_once):
+            part = ids[start : start + at_once]
+            bounds = indptr[start : start + len(part) + 1]
+            found.append(
+                rank(part, (bounds - bounds[0], indices[int(bounds[0]) : int(bounds[-1])]))
+            )
+            bar.update(len(part))
     if not found:
         return torch.empty(0, k), torch.empty(0, k, dtype=torch.int64)
     scores, best = zip(*found, strict=True)
     return torch.cat(scores), torch.cat(best)
+
+
+def _rank_by_embeddings(model: Recommender, k: int) -> Rank:
+    """What ranks for some users, by inner products."""
+    queries, items = model.embeddings()
+    return lambda users, seen: topk(queries[users.to(queries.device)], items, k, seen=seen)
+
+
+def _rank_by_blocks(model: Recommender | ScoreMix, k: int) -> Rank:
+    """The same, by blocks of scores."""
+    return lambda users, seen: topk_scores_(model.score_block(users), k, seen=seen)
 
 
 def seen_rows(

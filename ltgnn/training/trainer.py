@@ -199,7 +199,11 @@ class Trainer:
     def _fit_once(self) -> None:
         """The epoch of a model without training; it has no loss."""
         assert isinstance(self.model, TrainingFree)
-        self.model.fit()
+        with tqdm(
+            total=self.model.fit_steps, desc=f"fitting {self.model.name}", unit=" steps", leave=False,
+            disable=None if self.progress else True,
+        ) as bar:  # fmt: skip
+            self.model.fit(bar.update)
         if not all(all_finite(table) for table in self.model.state_dict().values() if table.dim()):
             raise TrainingError("what was fitted is not finite")
 

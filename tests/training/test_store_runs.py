@@ -15,7 +15,7 @@ from ltgnn.training import TrainConfig, checkpoint
 from ltgnn.training import experiment as experiments
 from ltgnn.training.experiment import Experiment, build_model, open_data, run
 from ltgnn.training.run_data import DatasetInMemory, DatasetInStore
-from ltgnn.training.scoring import score, seen_rows
+from ltgnn.training.scoring import best_items, score, seen_rows
 
 
 @pytest.fixture
@@ -215,6 +215,15 @@ def test_users_in_blocks_score_as_all_at_once(store, monkeypatch):
     whole = score(model, data, "test", (5, 20))
     monkeypatch.setattr("ltgnn.training.scoring.USERS_AT_ONCE", 7)
     assert score(model, data, "test", (5, 20)) == whole
+
+
+def test_users_in_blocks_get_the_items_of_all_at_once(store, monkeypatch):
+    data, _ = open_data(experiment(store))
+    model = build_model(experiment(store), data)
+    users = np.array([0, 1, 5, 8, 9, 10, 30, 41, 58, 59])
+    whole = best_items(model, data, users, 6)
+    monkeypatch.setattr("ltgnn.training.scoring.USERS_AT_ONCE", 3)
+    assert all(map(torch.equal, best_items(model, data, users, 6), whole))
 
 
 def test_the_command_line(store, tmp_path, capsys):

@@ -49,6 +49,18 @@ def test_it_is_fitted_and_evaluated_once(tmp_path):
     assert torch.equal(other.model.score_block(everyone), run.model.score_block(everyone))
 
 
+@pytest.mark.parametrize("dim", [4, 0, 10_000])
+def test_fitting_tells_of_as_many_steps_as_it_says(dim):
+    graph = trainer()[0].model.graph
+    told = []
+    model = create("chebycf", graph, dim=dim)
+    model.fit(lambda: told.append(int(model.step)))
+    assert told == [0] * model.fit_steps and bool(told) == bool(dim)
+    silent = create("chebycf", graph, dim=dim)
+    silent.fit()
+    assert same_bits(dict(silent.state_dict()), dict(model.state_dict()))
+
+
 def test_a_run_killed_before_its_checkpoint_fits_again(tmp_path):
     run, _ = trainer(tmp_path)
     run.resume()
@@ -59,7 +71,7 @@ def test_a_run_killed_before_its_checkpoint_fits_again(tmp_path):
 
 def test_a_fit_that_is_not_finite_is_an_error(tmp_path, monkeypatch):
     run, _ = trainer(tmp_path)
-    monkeypatch.setattr(run.model, "_fit", lambda: run.model.vectors.fill_(float("nan")))
+    monkeypatch.setattr(run.model, "_fit", lambda _: run.model.vectors.fill_(float("nan")))
     with pytest.raises(TrainingError, match="what was fitted is not finite"):
         run.fit()
     assert not (tmp_path / "last").exists()
