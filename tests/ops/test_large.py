@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import emulation
 import pytest
 import torch
+from ops.far_tables import both, operators, sparse_zeros
 from torch import Tensor
 
 from ltgnn.ops.reference_pairs import entry_at
@@ -20,25 +20,12 @@ BORDER = 2**31
 EDGES = BORDER + 64
 
 
-def operators(backend: str) -> Any:
-    if backend == "emu":
-        emulation.load()
-    return torch.ops.ltgnn_emu if backend == "emu" else torch.ops.ltgnn
-
-
-both = pytest.mark.parametrize("backend", ["cpu", pytest.param("emu", marks=pytest.mark.emu)])
-
-
 @pytest.fixture
 def virtual(tmp_path: Path) -> Any:
     """virtual(elements, dtype): zeros of any number, from a sparse file."""
 
     def make(elements: int, dtype: torch.dtype) -> Tensor:
-        path = tmp_path / f"{elements}-{dtype}"
-        size = elements * dtype.itemsize
-        with open(path, "wb") as file:
-            file.truncate(size)
-        return torch.from_file(str(path), shared=True, size=elements, dtype=dtype)
+        return sparse_zeros(tmp_path, elements, dtype)
 
     return make
 
