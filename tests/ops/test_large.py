@@ -71,6 +71,15 @@ def test_edges_past_the_border(backend: str, virtual: Any) -> None:
     )
     assert got.tolist() == [[1011.0]]
     assert ops.sample_neighbors(indptr, indices, rows, 4, 3, 0).tolist() == [[1, 2, 3]]
+    starts = virtual(EDGES, torch.int32)
+    starts[-2:] = torch.tensor(
+        [1, BORDER - 1]
+    )  # all draws but one in 2^30 fall on the edge between
+    assert ops.sample_neighbors(indptr, indices, rows, 4, 2, 0, None, starts).tolist() == [[2, 2]]
+    hits = ops.accidental_hits(
+        indptr, indices, rows.expand(2).contiguous(), torch.tensor([0, 3]), 4
+    )
+    assert hits.tolist() == [[2], [2]]
     drawn = ops.negative_sample(indptr, indices, rows.expand(20).contiguous(), 5, 0)
     assert sorted(set(drawn.tolist())) == [0, 4]
 
