@@ -228,12 +228,10 @@ def main() -> None:
           f"{'of gather':>10}{'x ltgnn':>9}")  # fmt: skip
     for name, row in times.items():
         moved = problem.bytes_moved(rivals[name])
-        row["bytes"] = moved
+        harness.add_bandwidth(row, moved, gather)
         row["floor_ms"] = moved / copy / 1e6
         row["least_ms"] = problem.bytes_moved(rivals[name], each_row_once=True) / copy / 1e6
         row["share_of_floor"] = row["floor_ms"] / row["median_ms"]
-        row["gb_per_s"] = moved / row["median_ms"] / 1e6
-        row["share_of_gather"] = row["gb_per_s"] / gather
         row["times_ltgnn"] = row["median_ms"] / base
         print(f"{name:<23}{row['median_ms']:>10.3f}{row['min_ms']:>9.3f}{row['floor_ms']:>10.3f}"
               f"{row['share_of_floor']:>7.2f}{row['gb_per_s']:>7.0f}{row['share_of_gather']:>10.2f}"

@@ -3,9 +3,14 @@
     python -m benchmarks.bench_propagate_backward --graph gowalla --dim 64 --threads 2 --json FILE
 
 Each call is one backward pass of a product that is there already: for x, and for x and the edges' weights together.
-`ordered` is ours on a graph whose rows are in the order of `ltgnn.graph.order_rows`.
-torch's gradient of the values of a sparse product is tried where the graph is small: it may pass through a dense
-nodes x nodes matrix.
+`ordered` is ours on a graph whose rows are in the order of `ltgnn.graph.order_rows`. torch's gradient of the values
+of a sparse product is tried where the graph is small: it may pass through a dense nodes x nodes matrix.
+
+GB/s are of the bytes that the task needs, the same for all. For the gradient of x: for each edge a row of the given
+gradient, an index and a scale (4 dim + 4 + index), for each node its pointer, scale and result (4 dim + 12). The
+gradient of the weights needs as much again: rows of x are gathered, those of the given gradient read once, and a
+number written for each edge. `of gather` is their share of the rate at which random rows of a table of x's size can
+be read here.
 """
 
 from __future__ import annotations
@@ -60,6 +65,12 @@ def rivals_of(graph: BipartiteGraph, dim: int, device: str) -> dict[str, Callabl
     return rivals
 
 
+def bytes_needed(graph: BipartiteGraph, dim: int) -> int:
+    """Of the gradient of x, or of that of the weights."""
+    of_edge = 4 * dim + graph.indices.element_size() + 4
+    return graph.indices.numel() * of_edge + graph.num_nodes * (4 * dim + 12)
+
+
 def main() -> None:
     """Time the rivals and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -80,12 +91,22 @@ def main() -> None:
         times = harness.alternate(
             rivals_of(graph, args.dim, args.device), runs=args.runs, device=args.device
         )
-    print(f"{args.graph}, {graph.num_edges:,} interactions, dim {args.dim}, {args.threads} threads")
+    row_bytes = 4 * args.dim
+    gather = harness.gather_bandwidth(graph.num_nodes * row_bytes, row_bytes, args.device)
+    print(f"{args.graph}, {graph.num_edges:,} interactions, dim {args.dim}, {args.device}, {args.threads} threads; "
+          f"gather {gather:.0f} GB/s")  # fmt: skip
     for name, row in times.items():
-        against = times["ltgnn, x and weight" if "weight" in name else "ltgnn, x"]["median_ms"]
-        print(f"{name:>26} {row['median_ms']:>9.2f} ms  {row['median_ms'] / against:>6.2f}x ours")
+        both = "weight" in name
+        harness.add_bandwidth(row, bytes_needed(graph, args.dim) * (1 + both), gather)
+        ours = times["ltgnn, x and weight" if both else "ltgnn, x"]["median_ms"]
+        row["times_ltgnn"] = row["median_ms"] / ours
+    harness.print_table(
+        times, {"gb_per_s": "GB/s", "share_of_gather": "of gather", "times_ltgnn": "x ltgnn"}
+    )
     settings = {name: getattr(args, name) for name in ("graph", "dim", "threads", "device")}
-    harness.write(args.json, {**settings, "num_edges": graph.num_edges, "rivals": times})
+    harness.write(args.json, {
+        **settings, "num_edges": graph.num_edges, "gather_gb_per_s": gather, "rivals": times
+    })  # fmt: skip
 
 
 if __name__ == "__main__":

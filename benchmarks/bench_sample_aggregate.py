@@ -5,9 +5,11 @@
 
 The targets are the distinct users, positives and negatives of `--batch` triples; the sum is that of LTGNN: the
 change of the embeddings since the last refresh over `--fanout` neighbours, plus the stored sum. `ltgnn` draws
-without replacement; the plain torch rivals draw with replacement, which is less work and has more variance. The
-floor is the time that the gathered rows, indices, scales and results take at the rate at which random rows of a
-table of this size can be read here.
+without replacement; the plain torch rivals draw with replacement, which is less work and has more variance.
+
+GB/s are of the bytes that the task needs, the same for all: for each drawn neighbour its row, index and scale (4
+dim + 4 + index), for each target its row of the stored sum and its result (8 dim). `of gather` is their share of
+the rate at which random rows of a table of this size can be read here, and the floor the time at that rate.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import graphs, harness
+from benchmarks.torch_rivals import draw_with_replacement
 from ltgnn.graph import BipartiteGraph
 
 
@@ -85,11 +88,7 @@ class Problem:
 
     def torch_draw(self) -> Tensor:
         """Neighbours drawn with replacement by torch; -1 for all of a row that has none."""
-        begin, degree = self.degrees()
-        draws = torch.rand(len(self.rows), self.fanout, device=self.device)
-        place = (draws * degree[:, None]).long().clamp_(max=degree.max() - 1)
-        edge = (begin[:, None] + place).clamp_(max=len(self.indices) - 1)
-        return torch.where(degree[:, None] > 0, self.indices[edge].long(), -1)
+        return draw_with_replacement(*self.degrees(), self.indices, self.fanout)
 
     def weights(self, neighbors: Tensor) -> Tensor:
         """What each drawn neighbour counts for."""
@@ -197,12 +196,12 @@ def main() -> None:
     floor, base = moved / gather / 1e6, times["ltgnn"]["median_ms"]
     print(f"{graph}, {targets} targets, {drawn} neighbours, dim {args.dim}, {args.device}, "
           f"{args.threads} threads; gather {gather:.0f} GB/s, floor {floor:.3f} ms")  # fmt: skip
-    print(f"{'':<28}{'median ms':>10}{'min ms':>9}{'x floor':>9}{'x ltgnn':>9}")
-    for name, row in times.items():
+    for row in times.values():
+        harness.add_bandwidth(row, moved, gather)
         row["times_floor"] = row["median_ms"] / floor
         row["times_ltgnn"] = row["median_ms"] / base
-        print(f"{name:<28}{row['median_ms']:>10.3f}{row['min_ms']:>9.3f}"
-              f"{row['times_floor']:>9.1f}{row['times_ltgnn']:>9.2f}")  # fmt: skip
+    harness.print_table(times, {"gb_per_s": "GB/s", "share_of_gather": "of gather",
+                                "times_floor": "x floor", "times_ltgnn": "x ltgnn"})  # fmt: skip
     harness.write(args.json, {
         "graph": args.graph, "num_nodes": graph.num_nodes, "num_edges": graph.num_edges,
         "targets": targets, "neighbours": drawn, "fanout": args.fanout, "dim": args.dim,

@@ -2,9 +2,15 @@
 
     python -m benchmarks.bench_sampling --graph gowalla --threads 2 --json FILE
 
-One negative for every interaction, and up to `--fanout` distinct neighbours of every node. numpy draws negatives
-as recommenders do, by rejection: all at once, those that hit an interaction again, found by a binary search among
-the sorted pairs. The torch rival of neighbours draws with replacement, which is less work.
+One negative for every interaction, and up to `--fanout` distinct neighbours of every node. numpy draws negatives as
+recommenders do, by rejection: all at once, those that hit an interaction again, found by a binary search among the
+sorted pairs. The torch rival of neighbours draws with replacement, which is less work.
+
+GB/s are of the bytes that the task needs, the same for all. Users and nodes come in order, so that everything
+passes as a stream, and the roof is a large copy (`of copy`): far from it, random numbers and searches are what
+takes time. A draw of negatives reads a user and writes an item (16), and all users' pointers and lists pass once:
+16 draws + 8 (users + 1) + index interactions. Neighbours read each node's number and pointer and write `fanout`
+places (16 + 8 fanout), and read a cache line of 64 bytes for each that is drawn, but no more than the node's list.
 """
 
 from __future__ import annotations
@@ -19,8 +25,11 @@ import torch
 from torch import Tensor
 
 from benchmarks import graphs, harness
+from benchmarks.torch_rivals import draw_with_replacement
 from ltgnn.graph import BipartiteGraph
 from ltgnn.ops import negative_sample, sample_neighbors
+
+LINE = 64  # bytes of a cache line
 
 
 class Problem:
@@ -64,10 +73,7 @@ class Problem:
     def torch_neighbors(self) -> Tensor:
         """With replacement; -1 for all of a row that has none."""
         begin, degree = self.graph.indptr[:-1], self.graph.indptr.diff()
-        draws = torch.rand(len(self.rows), self.fanout)
-        place = (draws * degree[:, None]).long().clamp_(max=int(degree.max()) - 1)
-        edge = (begin[:, None] + place).clamp_(max=len(self.indices) - 1)
-        return torch.where(degree[:, None] > 0, self.indices[edge], -1)
+        return draw_with_replacement(begin, degree, self.indices, self.fanout)
 
     def pyg_neighbors(self) -> None:
         """The sampler of PyG's loaders without pyg-lib; in batches, for which its hash table is small."""
@@ -75,6 +81,18 @@ class Problem:
             torch.ops.torch_sparse.neighbor_sample(
                 self.graph.indptr, self.indices, rows, [self.fanout], False, True
             )
+
+    def bytes_needed(self) -> dict[str, int]:
+        """Of one call of each kind."""
+        graph, size = self.graph, self.items.element_size()
+        degrees = graph.indptr.diff()
+        lists = (degrees * graph.indices.element_size()).minimum(
+            degrees.clamp(max=self.fanout) * LINE
+        )
+        return {
+            "negatives": 16 * len(self.users) + 8 * len(self.indptr) + size * len(self.items),
+            "neighbours": graph.num_nodes * (16 + 8 * self.fanout) + int(lists.sum()),
+        }
 
     def check(self) -> None:
         """Negatives are none of the user's items; neighbours are distinct and the row's own."""
@@ -123,17 +141,19 @@ def main() -> None:
         "negatives": len(problem.users),
         "neighbours": int(graph.indptr.diff().clamp(max=args.fanout).sum()),
     }
-    print(f"{graph}, {drawn}, fanout {args.fanout}, {args.threads} threads")
-    print(f"{'':<26}{'median ms':>10}{'min ms':>9}{'M draws/s':>11}{'x ltgnn':>9}")
+    copy, needed = harness.copy_bandwidth("cpu"), problem.bytes_needed()
+    print(f"{graph}, {drawn}, fanout {args.fanout}, {args.threads} threads; copy {copy:.0f} GB/s")
     for name, row in times.items():
         kind = name.split()[1]
+        harness.add_bandwidth(row, needed[kind], copy, "copy")
         row["draws_per_second"] = drawn[kind] / row["median_ms"] * 1e3
+        row["million_draws_per_second"] = row["draws_per_second"] / 1e6
         row["times_ltgnn"] = row["median_ms"] / times[f"ltgnn {kind}"]["median_ms"]
-        print(f"{name:<26}{row['median_ms']:>10.2f}{row['min_ms']:>9.2f}"
-              f"{row['draws_per_second'] / 1e6:>11.1f}{row['times_ltgnn']:>9.2f}")  # fmt: skip
+    harness.print_table(times, {"million_draws_per_second": "M draws/s", "gb_per_s": "GB/s",
+                                "share_of_copy": "of copy", "times_ltgnn": "x ltgnn"})  # fmt: skip
     harness.write(args.json, {
         "graph": args.graph, "num_nodes": graph.num_nodes, "num_edges": graph.num_edges, "drawn": drawn,
-        "fanout": args.fanout, "threads": args.threads, "times": times,
+        "fanout": args.fanout, "threads": args.threads, "copy_gb_per_s": copy, "times": times,
     })  # fmt: skip
 
 

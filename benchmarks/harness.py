@@ -110,6 +110,42 @@ def gather_bandwidth(
     return rows * row_bytes / best / 1e6
 
 
+def matmul_rate(device: str = "cpu", dtype: torch.dtype = torch.float32, runs: int = 5) -> float:
+    """GFLOP/s of torch's own product of two large square matrices, with the threads now set.
+
+    The roof of what arithmetic bounds, not memory.
+    """
+    side = 8192 if device.startswith("cuda") else 2048
+    a = torch.randn(side, side, device=device).to(dtype)
+    clock = _clock_of(device)
+    best = min(clock(lambda: torch.mm(a, a)) for _ in range(runs + 1))
+    return 2 * side**3 / best / 1e6
+
+
+def add_bandwidth(row: dict[str, float], moved: float, roof: float, of: str = "gather") -> None:
+    """What a rival's bytes come to by its median: `bytes`, `gb_per_s`, and its share of a roof in GB/s."""
+    row["bytes"] = moved
+    row["gb_per_s"] = moved / row["median_ms"] / 1e6
+    row[f"share_of_{of}"] = row["gb_per_s"] / roof
+
+
+def add_arithmetic(row: dict[str, float], operations: float, roof: float) -> None:
+    """What a rival's multiplications and additions come to by its median: `gflop_per_s`, and its share of a
+    `matmul_rate`."""
+    row["gflop_per_s"] = operations / row["median_ms"] / 1e6
+    row["share_of_product"] = row["gflop_per_s"] / roof
+
+
+def print_table(times: dict[str, dict[str, float]], columns: dict[str, str]) -> None:
+    """A line for each rival: median and minimum, then these entries of its row, each under its heading."""
+    width = max(map(len, times)) + 1
+    headings = ["median ms", "min ms", *columns.values()]
+    print(" " * width + "".join(f"{heading:>12}" for heading in headings))
+    for name, row in times.items():
+        figures = [row["median_ms"], row["min_ms"], *(row[key] for key in columns)]
+        print(f"{name:<{width}}" + "".join(f"{figure:>12.3f}" for figure in figures))
+
+
 def command() -> str:
     """How this benchmark was called, without where its result went and where folders of this machine are."""
     module = Path(sys.argv[0])
