@@ -1,18 +1,22 @@
 """Full, masked ranking of all items for all users, against other exact ways to do it.
 
     python -m benchmarks.bench_topk --graph gowalla --dim 64 --k 20 --threads 2 --json FILE
+    python -m benchmarks.bench_topk --graph synthetic --items 4000000 --queries 400 --blocks 25 100
 
 Embeddings are normal random numbers; what a user has in train is masked. `ltgnn topk` is `ltgnn.ops.topk`, whose
 scores are exact to the last bit; `ltgnn operator` is the native operator alone, in float32 like its rivals. The
-torch rivals find their masks ready. faiss cannot mask: it is timed without. The floor is the product at the rate
-of this machine's own large matrix product, plus inputs and results at the bandwidth of its copies.
+torch rivals find their masks ready, and take `--blocks` users at a time. faiss cannot mask: it is timed without.
+
+Arithmetic is what bounds it: 2 users items dim operations over 4 (users + items) dim bytes. So G/s are of those
+operations, the same for all, and `of product` is their share of the rate of torch's own large matrix product. The
+floor is the product at that rate, plus inputs and results at the bandwidth of a large copy. On `synthetic` the item
+table fits in no cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -86,24 +90,6 @@ def agreement(got: Any, want: tuple[Tensor, Tensor]) -> float:
     return float((ids[:, :, None] == want[1].cpu()[:, None, :]).any(1).float().mean())
 
 
-def rates(device: torch.device) -> tuple[float, float]:
-    """Operations per second of a large product, and bytes per second of a copy (read and written)."""
-    side = 2048 if device.type == "cpu" else 8192
-    a = torch.randn(side, side, device=device)
-    big = torch.empty(1 << 26, device=device)
-    copy = torch.empty_like(big)
-    seconds = []
-    for call in (lambda: a @ a, lambda: copy.copy_(big)):
-        best = float("inf")
-        for _ in range(6):
-            start = time.perf_counter()
-            call()
-            synchronize(device)
-            best = min(best, time.perf_counter() - start)
-        seconds.append(best)
-    return 2 * side**3 / seconds[0], 2 * big.numel() * 4 / seconds[1]
-
-
 def synchronize(device: torch.device) -> None:
     """Wait for what was queued."""
     if device.type == "cuda":
@@ -120,8 +106,10 @@ def finished(call: Ranking, device: torch.device) -> Ranking:
     return run
 
 
-def load(name: str) -> BipartiteGraph:
-    """A real data set's training graph, or a synthetic one."""
+def load(name: str, users: int, items: int) -> BipartiteGraph:
+    """A real data set's training graph, or a synthetic one: of these sizes, or a small one."""
+    if name == "synthetic":
+        return graphs.zipf(50 * users, users=users, items=items)
     if name == "small":
         return graphs.zipf(100_000)
     return graphs.graph_of(graphs.real(name))
@@ -130,18 +118,30 @@ def load(name: str) -> BipartiteGraph:
 def main() -> None:
     """Time the rivals and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--graph", choices=["gowalla", "amazon-cds", "small"], default="gowalla")
+    parser.add_argument(
+        "--graph", choices=["gowalla", "amazon-cds", "synthetic", "small"], default="gowalla"
+    )
+    parser.add_argument("--items", type=int, default=4_000_000, help="of the synthetic graph")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--queries", type=int, help="only the first so many users")
+    parser.add_argument(
+        "--queries", type=int, help="only the first so many users; of the synthetic graph 400"
+    )
+    parser.add_argument(
+        "--blocks",
+        type=int,
+        nargs="+",
+        default=[100, 1000],
+        help="users that torch takes at a time",
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
-    graph = load(args.graph)
+    graph = load(args.graph, args.queries or 400, args.items)
     num_queries = min(args.queries or graph.num_users, graph.num_users)
     random = torch.Generator().manual_seed(0)
     queries = torch.randn(num_queries, args.dim, generator=random).to(device)
@@ -151,37 +151,36 @@ def main() -> None:
     calls: dict[str, Ranking] = {
         "ltgnn topk": lambda: topk(queries, items, args.k, seen=seen),
         "ltgnn operator": lambda: torch.ops.ltgnn.topk(queries, items, args.k, *seen),
-        "torch, 100 users": torch_blocks(queries, items, seen, args.k, 100),
-        "torch, 1000 users": torch_blocks(queries, items, seen, args.k, 1000),
     }
+    for size in args.blocks:
+        calls[f"torch, {size} users"] = torch_blocks(queries, items, seen, args.k, size)
     if device.type == "cpu":
         calls |= optional_rivals(queries, items, seen, args.k, args.threads)
     want = topk(queries, items, args.k, seen=seen)
     for name, call in calls.items():
         if "no mask" not in name:  # float32 may swap near-ties
             assert agreement(call(), want) >= 0.9999, name
-    flops, bandwidth = rates(device)
+    product, copy = harness.matmul_rate(args.device), harness.copy_bandwidth(args.device)
     work = 2 * num_queries * graph.num_items * args.dim
     moved = 4 * (queries.numel() + items.numel() + len(seen[1])) + 12 * num_queries * args.k
-    floor_ms = 1e3 * (work / flops + moved / bandwidth)
+    floor_ms = (work / product + moved / copy) / 1e6
     times = harness.alternate(
         {name: finished(call, device) for name, call in calls.items()}, runs=args.runs, warmup=1
     )
     base = times["ltgnn topk"]["median_ms"]
     print(f"{num_queries} x {graph.num_items}, dim {args.dim}, k {args.k}, {args.device}, {args.threads} threads; "
-          f"product {flops / 1e9:.0f} G/s, copies {bandwidth / 1e9:.0f} GB/s, floor {floor_ms:.1f} ms")  # fmt: skip
-    print(f"{'':<20}{'median ms':>11}{'min ms':>11}{'G/s':>8}{'x floor':>9}{'x ltgnn':>9}")
-    for name, row in times.items():
-        row["gflop_per_s"] = work / row["median_ms"] / 1e6
+          f"product {product:.0f} G/s, copies {copy:.0f} GB/s, floor {floor_ms:.1f} ms")  # fmt: skip
+    for row in times.values():
+        harness.add_arithmetic(row, work, product)
         row["times_floor"] = row["median_ms"] / floor_ms
         row["times_ltgnn"] = row["median_ms"] / base
-        print(f"{name:<20}{row['median_ms']:>11.2f}{row['min_ms']:>11.2f}{row['gflop_per_s']:>8.1f}"
-              f"{row['times_floor']:>9.2f}{row['times_ltgnn']:>9.2f}")  # fmt: skip
+    harness.print_table(times, {"gflop_per_s": "G/s", "share_of_product": "of product",
+                                "times_floor": "x floor", "times_ltgnn": "x ltgnn"})  # fmt: skip
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     harness.write(args.json, {
         "graph": args.graph, "num_queries": num_queries, "num_items": graph.num_items, "dim": args.dim,
-        "k": args.k, "threads": args.threads, "device": name, "product_gflop_per_s": flops / 1e9,
-        "copy_gb_per_s": bandwidth / 1e9, "floor_ms": floor_ms, "times": times,
+        "k": args.k, "threads": args.threads, "device": name, "product_gflop_per_s": product,
+        "copy_gb_per_s": copy, "floor_ms": floor_ms, "times": times,
     })  # fmt: skip
 
 
