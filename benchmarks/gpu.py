@@ -36,6 +36,8 @@ BENCHMARKS = {
     "bench_propagate_backward": [["--graph", "synthetic"]],
     "bench_sample_aggregate": [["--graph", "gowalla"]],
     "bench_ltgnn_step": [["--graph", "gowalla"]],
+    "bench_in_batch_softmax": [["--batch", "2048"], ["--batch", "16384"]],
+    "bench_adam": [["--rows", "20000"], ["--rows", "4000000"]],
     "bench_epoch_pairs": [[]],
     "bench_topk": [["--graph", "gowalla"]],
     "bench_incremental": [["--graph", "gowalla"]],
