@@ -60,8 +60,9 @@ def rivals_of(graph: BipartiteGraph, dim: int, device: str) -> dict[str, Callabl
         rivals["torch CSR, x and weight"] = backward(torch.sparse.mm(leaf, x), [x, leaf], grad)
     want = rivals["ltgnn, x"]()[0]
     for name, call in rivals.items():
-        got = call()[0]
-        assert torch.allclose(got, want, rtol=1e-4, atol=1e-4), f"{name} differs"
+        # As a whole: in a row of a million edges, the order of summation moves single entries by more.
+        off = ((call()[0] - want).norm() / want.norm()).item()
+        assert off <= 1e-5, f"{name} differs: {off}"
     return rivals
 
 
