@@ -87,7 +87,9 @@ def _fill(
         for at in range(0, len(block), _PIECE):
             piece = block[at : at + _PIECE]
             total += _check(side, indptr, piece, done, last, bound)
-            np.add(piece, offset, out=target[done : done + len(piece)], casting="unsafe")
+            # numpy would add in the piece's dtype, which may be narrower than the sum.
+            place = target[done : done + len(piece)]
+            np.add(piece, offset, out=place, dtype=target.dtype, casting="unsafe")
             done, last = done + len(piece), int(piece[-1])
     if done != len(target):
         raise ValueError(f"by {side}: expected {len(target)} edges, got {done}")

@@ -118,7 +118,7 @@ class BipartiteGraph:
         indptr[: num_users + 1] = forward.indptr
         indptr[num_users + 1 :] = backward.indptr[1:].astype(np.int64) + num_edges
         indices = np.empty(2 * num_edges, dtype=dtype)
-        np.add(forward.indices, num_users, out=indices[:num_edges], casting="unsafe")
+        np.add(forward.indices, num_users, out=indices[:num_edges], dtype=dtype, casting="unsafe")
         indices[num_edges:] = backward.indices
         return cls(num_users, num_items, torch.from_numpy(indptr), torch.from_numpy(indices))
 

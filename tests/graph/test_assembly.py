@@ -46,6 +46,14 @@ def test_no_edges():
     assert (graph.num_users, graph.num_items, graph.num_edges) == (3, 3, 0)
 
 
+def test_node_numbers_past_int32():
+    # A graph of so many nodes has row pointers of 24 GB: the part that adds is tested alone.
+    items = np.array([10**9], np.int32)
+    nodes = np.zeros(1, np.int64)
+    assembly._fill("user", np.array([0, 1]), [(0, items)], 2 * 10**9, 2**31 - 1, nodes)
+    assert nodes.tolist() == [10**9 + 2**31 - 1]
+
+
 def swap(array, at):
     array[at], array[at + 1] = array[at + 1], array[at]
 
