@@ -11,12 +11,14 @@ them a second.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +62,17 @@ def pieces(num_edges: int) -> Any:
         done += count
 
 
+# Header and row of the formats with a row for each interaction; LibFM's items come behind its users.
+ROWS: dict[str, tuple[str, Callable[[int, int, int], str]]] = {
+    "csv": ("user_id,item_id\n", lambda user, item, _: f"{user},{item}"),
+    "inter": ("user_id:token\titem_id:token\n", lambda user, item, _: f"{user}\t{item}"),
+    "libfm": ("", lambda user, item, num_users: f"1 {user}:1 {num_users + item}:1"),
+}
+FORMATS = ("lightgcn", "npz", "parquet", *ROWS)
+
+
 def write_input(path: Path, num_edges: int, kind: str) -> None:
-    """Writes LightGCN text, a csv in random order (within pieces), or an npz of two arrays."""
+    """Writes LightGCN text sorted by user, two arrays (npz), or rows in random order (within pieces)."""
     rng = np.random.default_rng(1)
     scratch = path.with_name(path.name + ".part")
     if kind == "npz":
@@ -69,13 +80,22 @@ def write_input(path: Path, num_edges: int, kind: str) -> None:
         with open(scratch, "wb") as archive:
             np.savez(archive, users=np.concatenate([u for u, _ in parts]),
                      items=np.concatenate([i for _, i in parts]))  # fmt: skip
-    elif kind == "csv":
+    elif kind == "parquet":
+        arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
+        schema = arrow.schema([("user_id", arrow.int32()), ("item_id", arrow.int32())])
+        with parquet.ParquetWriter(scratch, schema) as table:
+            for users, items in pieces(num_edges):
+                shuffled = rng.permutation(len(users))
+                table.write_table(arrow.table([users[shuffled], items[shuffled]], schema=schema))
+    elif kind in ROWS:
+        header, row = ROWS[kind]
+        num_users = max(1, num_edges // 20)
         with open(scratch, "w") as file:
-            file.write("user_id,item_id\n")
+            file.write(header)
             for users, items in pieces(num_edges):
                 shuffled = rng.permutation(len(users))
                 pairs = zip(users[shuffled].tolist(), items[shuffled].tolist(), strict=True)
-                file.write("\n".join([f"{u},{i}" for u, i in pairs]) + "\n")
+                file.write("\n".join([row(u, i, num_users) for u, i in pairs]) + "\n")
     else:
         with open(scratch, "w") as file:
             for users, items in pieces(num_edges):
@@ -90,7 +110,7 @@ def main() -> None:
     """Makes the input, converts it, prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--edges", type=int, default=10_000_000)
-    parser.add_argument("--format", choices=["lightgcn", "csv", "npz"], default="lightgcn")
+    parser.add_argument("--format", choices=FORMATS, default="lightgcn")
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--split", default="none")
     parser.add_argument("--runs", type=int, default=3)
