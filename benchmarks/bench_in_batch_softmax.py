@@ -115,7 +115,7 @@ class Problem:
         """Every way, checked against ours."""
         found: dict[str, Callable[[], LossAndGrad]] = {"ltgnn fp32": self.ours}
         on_cuda = self.device == "cuda"
-        if on_cuda or "bf16" not in _library.cpu_capability():
+        if on_cuda or _library.cpu_capability() not in ("avx512_bf16", "avx512_amx"):
             print("without ltgnn bf16: allow_bf16 has no effect here")
         else:
             found["ltgnn bf16"] = lambda: self.ours(bf16=True)

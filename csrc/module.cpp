@@ -18,7 +18,7 @@ PyMethodDef methods[] = {
     {"version", version, METH_NOARGS, "The version of ltgnn that this library was built from."},
 #if LTGNN_BACKEND == 0
     {"cpu_capability", cpu_capability, METH_NOARGS,
-     "The instruction set in use: 'baseline', 'avx2', 'avx512' or 'avx512_bf16'."},
+     "The instruction set in use: 'baseline', 'avx2', 'avx512', 'avx512_bf16' or 'avx512_amx'."},
 #endif
     {nullptr, nullptr, 0, nullptr}};
 

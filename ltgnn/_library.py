@@ -97,7 +97,7 @@ _refusals = _explain_missing_cuda(BINARIES[1])  # they last as long as this obje
 
 
 def cpu_capability() -> str:
-    """The instruction set that the CPU operators use: 'baseline', 'avx2', 'avx512' or 'avx512_bf16'."""
+    """What the CPU operators use: 'baseline', 'avx2', 'avx512', 'avx512_bf16' or 'avx512_amx'."""
     return str(_C.cpu_capability())
 
 

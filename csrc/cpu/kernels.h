@@ -52,9 +52,10 @@ const CpuKernels& cpu_kernels_baseline();
 const CpuKernels& cpu_kernels_avx2();
 const CpuKernels& cpu_kernels_avx512();
 const CpuKernels& cpu_kernels_avx512_bf16();
+const CpuKernels& cpu_kernels_avx512_amx();
 
 // The table in use: the best for this machine, or the one that the environment variable
-// LTGNN_CPU_CAPABILITY=baseline|avx2|avx512|avx512_bf16 names, where the machine has it.
+// LTGNN_CPU_CAPABILITY=baseline|avx2|avx512|avx512_bf16|avx512_amx names, where the machine has it.
 const CpuKernels& cpu_kernels();
 
 }  // namespace ltgnn

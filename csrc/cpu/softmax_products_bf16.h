@@ -7,6 +7,7 @@
 
 #include "cpu/gemm_bf16.h"
 #include "cpu/inner_product.h"
+#include "cpu/softmax_bf16.h"
 #include "cpu/softmax_products.h"
 
 namespace ltgnn {
@@ -20,8 +21,6 @@ class Bf16Products {
   static constexpr int64_t kBlock = 96;
   static constexpr int64_t kWidthStep = Gemm::kCols;
   static constexpr int64_t kItemStep = Gemm::kCols * Gemm::kRows;
-  // Cosines are shifted by 1, their bound, not by the row's maximum; above this tau no sum comes out as 0.
-  static constexpr double kLowestTau = 1.0 / 32;
 
   Bf16Products(const SoftmaxRows<float>& rows, int64_t num_threads)
       : r_(rows),
@@ -38,10 +37,11 @@ class Bf16Products {
     const float *u = r_.u + b * r_.width, *v = r_.v + b * r_.width;
     Bf16Pair* panel = panels_.get() + b / Gemm::kCols * Gemm::kCols * pairs_ + b % Gemm::kCols;
     for (int64_t k = 0; k < pairs_; ++k) {
-      users_.get()[b * (r_.width / 2) + k] = pair(u[2 * k], u[2 * k + 1]);
-      panel[k * Gemm::kCols] = pair(v[2 * k], v[2 * k + 1]);
+      users_.get()[b * (r_.width / 2) + k] = bf16_pair(u[2 * k], u[2 * k + 1]);
+      panel[k * Gemm::kCols] = bf16_pair(v[2 * k], v[2 * k + 1]);
     }
-    for (int64_t i = 0; i < r_.p.dim; ++i) set_half(item_pairs_.get() + b / 2 * r_.width + i, b % 2, v[i]);
+    for (int64_t i = 0; i < r_.p.dim; ++i)
+      set_bf16_half(item_pairs_.get() + b / 2 * r_.width + i, b % 2, v[i]);
   }
 
   void run_block(int64_t first, int thread, float* dv, bool adds) const {
@@ -76,31 +76,11 @@ class Bf16Products {
   }
 
  private:
-  static LTGNN_HD uint32_t rounded(float x) { return to_bfloat16(x).bits; }
-  static LTGNN_HD Bf16Pair pair(float low, float high) { return rounded(low) | rounded(high) << 16; }
-  static LTGNN_HD void set_half(Bf16Pair* to, int64_t half, float x) {
-    const BFloat16 value = to_bfloat16(x);
-    std::memcpy(reinterpret_cast<char*>(to) + 2 * half, &value, sizeof(value));
-  }
-
-  // 2^x for x <= 0, by a polynomial of degree 4 to 4e-5, a hundredth of bfloat16's rounding.
-  static LTGNN_HD __m512 exp2_coarse(__m512 x) {
-    const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 r = _mm512_sub_ps(x, n);
-    __m512 y = _mm512_set1_ps(0.0096181291f);
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.0555041087f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.2402265070f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.6931471806f));
-    y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(y, n);  // 0 where n is very low
-  }
-
   // The cosines of users b and b + 1 become weights exp((c - 1) / tau): [2, padded] for dU, as pairs of the
   // two users for dV. Also the users' rows times their factors, exponent / sum, as pairs.
   void softmax_rows(int64_t b, float* scores, Bf16Pair* weights, Bf16Pair* user_weights, Bf16Pair* scaled,
                     float* factor) const {
     const int64_t batch = r_.p.batch, padded = r_.padded;
-    constexpr float kNever = -1e30f;  // whose exponential is 0
     for (int64_t k = 0; k < 2; ++k) {
       float* row = scores + k * padded;
       if (b + k < batch) {
@@ -135,7 +115,8 @@ class Bf16Products {
       r_.set_loss(b + k, static_cast<double>(inner_product<float>(u, v, r_.p.dim)), sum, 1.0);
     }
     const float* u = r_.u + b * r_.width;
-    for (int64_t i = 0; i < r_.width; ++i) scaled[i] = pair(factor[0] * u[i], factor[1] * u[r_.width + i]);
+    for (int64_t i = 0; i < r_.width; ++i)
+      scaled[i] = bf16_pair(factor[0] * u[i], factor[1] * u[r_.width + i]);
   }
 
   const SoftmaxRows<float>& r_;

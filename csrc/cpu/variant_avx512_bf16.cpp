@@ -22,7 +22,7 @@ namespace avx512_bf16 {
 namespace {
 
 int64_t in_batch_softmax_loss_bf16(const LossParams& p, const Parallel& parallel) {
-  if (!p.allow_bf16 || p.type != DType::kFloat32 || p.tau < Bf16Products::kLowestTau)
+  if (!p.allow_bf16 || p.type != DType::kFloat32 || p.tau < kLowestBf16Tau)
     return cpu_kernels_avx512().in_batch_softmax_loss(p, parallel);
   return InBatchSoftmax<float, Bf16Products>(p, parallel).run();
 }

@@ -59,8 +59,8 @@ def in_batch_softmax_loss(
         tau: temperature, at least 1e-6.
         exponent: weight of the logarithm.
         allow_bf16: factors of the three matrix products may be rounded to bfloat16, with sums in float32, where
-            the machine multiplies those faster: on processors with AVX-512 BF16, for float32 and tau >= 1/32.
-            Loss and gradient are then good to about 3 digits. No effect elsewhere.
+            the machine multiplies those faster: on processors with AMX and AMD's with AVX-512 BF16, for float32 and
+            tau >= 1/32. Loss and gradient are then good to about 3 digits. No effect elsewhere.
         skip: [batch, ceil(batch / 32)], int32, bits of pairs: where bit j % 32 of word [b, j // 32] is set, item j
             is not in the denominator of user b; see `accidental_hits`.
 

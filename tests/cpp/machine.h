@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "cpu/amx_support.h"
 #include "cpu/kernels.h"
 
 namespace ltgnn::test {
@@ -32,6 +33,17 @@ inline std::vector<const CpuKernels*> kernel_tables() {
 #if defined(__x86_64__) && !defined(LTGNN_BASELINE_ONLY)
   if (has_avx2()) tables.push_back(&cpu_kernels_avx2());
   if (has_avx512()) tables.push_back(&cpu_kernels_avx512());
+#endif
+  return tables;
+}
+
+// Those that multiply factors in bfloat16 where a loss allows it.
+inline std::vector<const CpuKernels*> rounding_tables() {
+  std::vector<const CpuKernels*> tables;
+#if defined(__x86_64__) && !defined(LTGNN_BASELINE_ONLY)
+  const bool has_bf16 = has_avx512() && __builtin_cpu_supports("avx512bf16");
+  if (has_bf16) tables.push_back(&cpu_kernels_avx512_bf16());
+  if (has_bf16 && request_amx()) tables.push_back(&cpu_kernels_avx512_amx());
 #endif
   return tables;
 }

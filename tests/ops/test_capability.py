@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ltgnn._library import cpu_capability
+
 CHILD = """
 import torch
 from ltgnn._library import cpu_capability
@@ -42,8 +44,10 @@ def flags() -> set[str]:
     return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()}
 
 
-@pytest.mark.parametrize("wanted", ["baseline", "avx2", "avx512", "avx512_bf16"])
+@pytest.mark.parametrize("wanted", ["baseline", "avx2", "avx512", "avx512_bf16", "avx512_amx"])
 def test_instruction_set_agrees_with_the_reference(wanted: str) -> None:
+    if wanted == "avx512_amx" and cpu_capability() != "avx512_amx":
+        pytest.skip("this machine's processor lacks AMX, or its system does not hand it out")
     if wanted == "avx512_bf16" and "avx512_bf16" not in flags():
         pytest.skip("this machine's processor lacks AVX-512 BF16")
     if wanted == "avx512" and "avx512f" not in flags():
@@ -55,8 +59,11 @@ def test_instruction_set_agrees_with_the_reference(wanted: str) -> None:
 
 def test_an_unknown_or_empty_wish_is_none() -> None:
     code = "import os; os.dup2(1, 2)\nfrom ltgnn._library import cpu_capability\nprint(cpu_capability())"
-    best = run_child("avx512_bf16", code).splitlines()[-1]
+    best = run_child("avx512_amx", code).splitlines()[-1]
     assert run_child("", code).splitlines()[-1] == best
     said = run_child("AVX2", code)
     assert said.splitlines()[-1] == best
-    assert "LTGNN_CPU_CAPABILITY must be baseline, avx2, avx512 or avx512_bf16, got AVX2" in said
+    assert (
+        "LTGNN_CPU_CAPABILITY must be baseline, avx2, avx512, avx512_bf16 or avx512_amx, got AVX2"
+        in said
+    )

@@ -186,8 +186,8 @@ def test_a_pair_that_is_left_out_is_as_if_it_were_not_there(allow_bf16: bool, ba
 
 
 def test_bfloat16_is_used_where_the_machine_has_it() -> None:
-    if cpu_capability() != "avx512_bf16":
-        pytest.skip("this machine's processor lacks AVX-512 BF16")
+    if cpu_capability() not in ("avx512_bf16", "avx512_amx"):
+        pytest.skip("this machine's processor lacks products of bfloat16")
     x, b = table(200, dtype=F32), torch.arange(100)
     exact, rounded = (
         loss_and_grad(x, b, b + 100, None, allow_bf16=allow)[1] for allow in (False, True)
