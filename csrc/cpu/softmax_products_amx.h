@@ -94,11 +94,10 @@ class AmxProducts {
         const FactorTile* const items = items_.get() + (chunk + tile) * 2 * steps;
         amx.multiply(false, steps, {items, items + steps}, 1, {users, users + steps},
                      {scores[0].row[0], scores[1].row[0], scores[2].row[0], scores[3].row[0]}, 64);
-        leave_out(scores, chunk + tile, first);
         FactorTile* const weights = own.weights + ((chunk + tile) * 2 * kBlock + group) / 32;
         for (int half = 0; half < 2; ++half)
-          totals[half] =
-              set_weights(scores + half, totals[half], weights, half, own.pairs + half * kChunk + tile);
+          totals[half] = set_weights(scores + half, left_out(chunk + tile, first + 16 * half), totals[half],
+                                     weights->row[0] + 16 * half, own.pairs + half * kChunk + tile);
       }
       for (int64_t i = 0; i < r_.width; i += 32) {
         const FactorTile* const across = items_across_.get() + chunk * width_tiles_ + i / 16;
@@ -112,72 +111,96 @@ class AmxProducts {
     }
     for (int64_t m = 0; m < kUsers; ++m) {
       factor[m] = sums[m] > 0 ? static_cast<float>(r_.p.exponent / sums[m]) : 0.0f;
-      float* const to = r_.du + (first + m) * r_.width;
-      for (int64_t i = 0; i < r_.width; ++i)
-        to[i] = factor[m] * own.du[i / 16 * 2 + m / 16].row[i % 16][m % 16];
       if (first + m >= r_.p.batch) continue;
       const float *u = r_.u + (first + m) * r_.width, *v = r_.v + (first + m) * r_.width;
       r_.set_loss(first + m, static_cast<double>(inner_product<float>(u, v, r_.p.dim)), sums[m], 1.0);
     }
+    const __m512i rows = _mm512_mullo_epi32(lanes_from_0(), _mm512_set1_epi32(static_cast<int>(r_.width)));
+    for (int64_t m = 0; m < kUsers; m += 16) {
+      const __m512 scale = _mm512_loadu_ps(factor + m);
+      for (int64_t i = 0; i < r_.width; ++i)
+        _mm512_i32scatter_ps(r_.du + (first + m) * r_.width + i, rows,
+                             _mm512_mul_ps(scale, _mm512_load_ps(own.du[i / 16 * 2 + m / 16].row[i % 16])),
+                             4);
+    }
   }
 
-  // Takes the positives, what the users skip and the padding out of the cosines of 32 items with 32 users.
-  void leave_out(SumTile* scores, int64_t tile, int64_t first) const {
+  static LTGNN_HD __m512i lanes_from_0() {
+    return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  }
+
+  // For 16 users from `first` on, bits of the 32 items of a tile that are not in their sums: the positive,
+  // what they skip and the padding.
+  __m512i left_out(int64_t tile, int64_t first) const {
     const int64_t item = 32 * tile, batch = r_.p.batch;
-    const auto at = [&](int64_t n, int64_t m) -> float& {
-      return scores[n / 16 * 2 + m / 16].row[n % 16][m % 16];
-    };
-    if (item == first)
-      for (int64_t m = 0; m < kUsers; ++m) at(m, m) = kNever;
-    if (r_.p.skip != nullptr) {
-      const int64_t words = hit_words(batch);
-      for (int64_t m = 0; m < kUsers && first + m < batch; ++m)
-        for (uint32_t bits = r_.p.skip[(first + m) * words + tile]; bits != 0; bits &= bits - 1)
-          at(__builtin_ctz(bits), m) = kNever;
+    const __m512i lane = lanes_from_0();
+    __m512i bits = _mm512_setzero_si512();
+    if (r_.p.skip != nullptr && first < batch) {
+      const auto words = static_cast<int>(hit_words(batch));
+      const auto there = static_cast<__mmask16>(batch - first < 16 ? (1 << (batch - first)) - 1 : 0xFFFF);
+      bits = _mm512_mask_i32gather_epi32(bits, there, _mm512_mullo_epi32(lane, _mm512_set1_epi32(words)),
+                                         r_.p.skip + first * words + tile, 4);
     }
-    for (int64_t n = batch > item ? batch - item : 0; n < 32; ++n)
-      for (int64_t m = 0; m < kUsers; ++m) at(n, m) = kNever;
+    if (item <= first && first < item + 32) {
+      const __m512i own = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int>(first - item)));
+      bits = _mm512_or_si512(bits, _mm512_sllv_epi32(_mm512_set1_epi32(1), own));
+    }
+    if (batch < item + 32)
+      bits = _mm512_or_si512(bits, _mm512_set1_epi32(static_cast<int>(~0u << (batch - item))));
+    return bits;
   }
 
   // The weights of 32 items with 16 users, from scores[0] and scores[2]: rows of P' and pairs of P. Adds them
   // to the users' totals.
-  __m512 set_weights(const SumTile* scores, __m512 total, FactorTile* weights, int half,
+  __m512 set_weights(const SumTile* scores, __m512i left_out, __m512 total, BFloat16* weights,
                      FactorTile* pairs) const {
     const __m512 slope = _mm512_set1_ps(static_cast<float>(1.4426950408889634 / r_.p.tau));
-    const auto weight_of = [&](int64_t n) {
-      return exp2_coarse(_mm512_fmsub_ps(_mm512_load_ps(scores[n / 16 * 2].row[n % 16]), slope, slope));
-    };
-    const auto narrow = [&](__m512 weight, int64_t n) {
+    __m512i item = _mm512_set1_epi32(1);
+    const auto next = [&](int64_t n, __m512& weight) {
+      const __mmask16 counts = _mm512_testn_epi32_mask(left_out, item);
+      item = _mm512_add_epi32(item, item);
+      const __m512 cosine = _mm512_load_ps(scores[n / 16 * 2].row[n % 16]);
+      weight = _mm512_maskz_mov_ps(counts, exp2_coarse(_mm512_fmsub_ps(cosine, slope, slope)));
       const auto bits = (__m256i)_mm512_cvtneps_pbh(weight);
-      BFloat16* const to = weights[n / 16 * (kBlock / 32)].row[n % 16] + 16 * half;
+      BFloat16* const to = weights + (n / 16 * (kBlock / 32) * 16 + n % 16) * 32;
       _mm256_store_si256(reinterpret_cast<__m256i*>(to), bits);
       return _mm512_cvtepu16_epi32(bits);
     };
     for (int64_t n = 0; n < 32; n += 2) {
-      const __m512 even = weight_of(n), odd = weight_of(n + 1);
+      __m512 even, odd;
+      const __m512i low = next(n, even), high = next(n + 1, odd);
       total = _mm512_add_ps(total, _mm512_add_ps(even, odd));
-      const __m512i both = _mm512_or_si512(narrow(even, n), _mm512_slli_epi32(narrow(odd, n + 1), 16));
-      _mm512_store_si512(pairs->row[n / 2], both);
+      _mm512_store_si512(pairs->row[n / 2], _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
     }
     return total;
   }
 
+  // 16 elements, rounded, each in the low half of 32 bits.
+  static LTGNN_HD __m512i rounded(__m512 x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); }
+
   // The users' rows in pairs of coordinates.
   void set_users(FactorTile* tiles, int64_t first) const {
+    const int64_t steps = r_.width / 32;
     for (int64_t m = 0; m < kBlock; ++m) {
       const float* u = r_.u + (first + m) * r_.width;
-      for (int64_t i = 0; i < r_.width; ++i)
-        tiles[m / 16 * (r_.width / 32) + i / 32].row[i % 32 / 2][m % 16 * 2 + i % 2] = to_bfloat16(u[i]);
+      for (int64_t i = 0; i < r_.width; i += 2) {
+        const uint32_t both = bf16_pair(u[i], u[i + 1]);
+        std::memcpy(tiles[m / 16 * steps + i / 32].row[i % 32 / 2] + m % 16 * 2, &both, sizeof(both));
+      }
     }
   }
 
   // The users' rows, scaled, in pairs of users.
   void set_scaled_users(FactorTile* tiles, int64_t first, const float* factor) const {
-    for (int64_t m = 0; m < kBlock; ++m) {
+    for (int64_t m = 0; m < kBlock; m += 2) {
       const float* u = r_.u + (first + m) * r_.width;
-      for (int64_t i = 0; i < r_.width; ++i)
-        tiles[i / 16 * (kBlock / 32) + m / 32].row[m % 32 / 2][i % 16 * 2 + m % 2] =
-            to_bfloat16(factor[m] * u[i]);
+      const __m512 even = _mm512_set1_ps(factor[m]), odd = _mm512_set1_ps(factor[m + 1]);
+      for (int64_t i = 0; i < r_.width; i += 16) {
+        const __m512i low = rounded(_mm512_mul_ps(even, _mm512_loadu_ps(u + i)));
+        const __m512i high = rounded(_mm512_mul_ps(odd, _mm512_loadu_ps(u + r_.width + i)));
+        _mm512_store_si512(tiles[i / 16 * (kBlock / 32) + m / 32].row[m % 32 / 2],
+                           _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+      }
     }
   }
 

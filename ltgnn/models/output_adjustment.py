@@ -16,9 +16,9 @@ def sent_rows(e0: Tensor, z: Tensor | None, rows: Tensor, config: LTGNNConfig) -
 
     It is Z, or E0 where there is no z, less the share of c1 A E0; of E0 as it is, not as it was at the refresh.
     """
-    own = e0.detach()[rows]
+    own = e0.detach().index_select(0, rows)
     own = own.to(torch.promote_types(own.dtype, torch.float32))
-    sent = own if z is None else z[rows].to(own.dtype)
+    sent = own if z is None else z.index_select(0, rows).to(own.dtype)
     return sent - config.c1 / (1 - config.alpha) * own if config.c1 and config.alpha < 1 else sent
 
 

@@ -66,10 +66,10 @@ def exclude_pairs(
     scale = graph.scale(dtype=out.dtype, self_loops=self_loops)[rows]
     users, items = positions[:2]
     weight = (kept * scale[users] * scale[items])[:, None]
-    by_place = out[targets]
+    by_place = out.index_select(0, targets)
     pairs = len(users)
-    by_place[:pairs] -= weight * sent[items]
-    by_place[pairs : 2 * pairs] -= weight * sent[users]
+    by_place[:pairs].addcmul_(weight, sent.index_select(0, items), value=-1)
+    by_place[pairs : 2 * pairs].addcmul_(weight, sent.index_select(0, users), value=-1)
     places = torch.arange(len(targets), device=out.device).split(
         [part.numel() for part in positions]
     )
