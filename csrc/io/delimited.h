@@ -98,8 +98,8 @@ inline std::size_t place_pieces(std::vector<DelimitedPiece>& pieces, std::size_t
     piece.size -= scan_lines(piece.text.substr(0, head)).breaks;
     piece.text.remove_prefix(head);
     body -= head;
-    // A row takes at least two bytes per needed column: a file of blank lines reserves little.
-    piece.size = std::min(piece.size, piece.text.size() / (2 * num_roles) + 1);
+    // A row takes a byte for each needed column, at least: a file of blank lines reserves little.
+    piece.size = std::min(piece.size, piece.text.size() / num_roles + 1);
     piece.first = room;
     room += piece.size;
   }
@@ -152,7 +152,7 @@ inline DelimitedTable parse_table(std::string_view text, const DelimitedSpec& sp
     const auto start = static_cast<std::size_t>(piece.text.data() - text.data());
     PieceParser parser(text.substr(0, start + piece.text.size()), start, spec.delimiter, roles, piece.users,
                        piece.items, places);
-    piece.size = parser.parse(first.num_columns);
+    piece.size = parser.parse(first.num_columns, piece.size);
   });
   run_parallel(2, [&](std::size_t i) {
     if (i == 0) join_codes(pieces, &DelimitedPiece::users, out.user_codes.get());

@@ -87,10 +87,11 @@ class PieceParser {
         items_(items, places.items),
         places_(places) {}
 
-  // Returns the number of rows, each of which must have `num_columns` fields.
-  std::size_t parse(std::size_t num_columns) {
+  // Returns the number of rows, each of which must have `num_columns` fields; there are places for `room`.
+  std::size_t parse(std::size_t num_columns, std::size_t room) {
     std::size_t size = 0;
     for (; rows_.next_row(); ++size) {
+      if (size == room) throw std::logic_error("delimited: more rows than were counted");
       std::size_t column = 0;
       for (Field field;; ++column) {
         const Role role = column < roles_.size() ? roles_[column] : Role::kUnused;

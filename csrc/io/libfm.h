@@ -58,8 +58,8 @@ class LibFmParser {
 
   LibFmTable parse() {
     const std::string_view text(p_, static_cast<std::size_t>(end_ - p_));
-    // A row takes at least seven bytes ("1 0:1 1"): a file of blank lines reserves little.
-    const std::size_t room = std::min(scan_lines(text).breaks, text.size() / 7) + 1;
+    // A row takes at least five bytes ("1 0:1"): a file of blank lines reserves little.
+    const std::size_t room = std::min(scan_lines(text).breaks, text.size() / 5) + 1;
     LibFmTable out;
     out.user_codes = std::make_unique_for_overwrite<std::int32_t[]>(room);
     out.item_codes = std::make_unique_for_overwrite<std::int32_t[]>(room);
@@ -71,6 +71,7 @@ class LibFmParser {
       const char* const line_end = found == nullptr ? end_ : static_cast<const char*>(found);
       const Row row = parse_row({p_, static_cast<std::size_t>(line_end - p_)});
       if (row.label > 0) {
+        if (out.size == room) throw std::logic_error("libfm: more rows than were counted");
         users.add(row.user);
         items.add(row.item);
         out.values[out.size++] = row.label;

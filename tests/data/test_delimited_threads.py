@@ -84,6 +84,19 @@ def test_codes_in_order_of_first_appearance(num_threads: int, text_ids: bool) ->
     assert table.times is not None and table.times.tolist() == times.astype(float).tolist()
 
 
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_short_rows_of_many_columns(num_threads: int) -> None:
+    """No shorter row is possible: there must be room for all of them."""
+    table = parse_delimited(
+        b"1,,,,,,,,,2\n" * 5000, "f", ",", user=0, item=9, num_threads=num_threads
+    )
+    assert len(table.users) == 5000 and table.item_ids.tolist() == [2]
+    bare = parse_delimited(
+        b"1,2\n" * 5000 + b"3,4", "f", ",", user=0, item=1, num_threads=num_threads
+    )
+    assert len(bare.users) == 5001 and bare.user_ids.tolist() == [1, 3]
+
+
 @pytest.mark.parametrize("num_threads", [1, 4])
 def test_the_first_error_wins(num_threads: int) -> None:
     rows = [b"%d,%d,1" % (i % 7, i) for i in range(100)]

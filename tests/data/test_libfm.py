@@ -29,6 +29,12 @@ def test_rows_left_out_are_counted(tmp_path: Path) -> None:
     assert convert(path, tmp_path / "a.store", split="none")["left_out"] == 3
 
 
+def test_shortest_rows() -> None:
+    """There must be room for all of them; user and item may be one feature."""
+    table = parse_libfm(b"1 0:1\n" * 5000 + b"1 7:1", "f", user=FIRST, item=FIRST)
+    assert len(table.users) == 5001 and table.user_ids.tolist() == [0, 7]
+
+
 def test_by_place_and_by_range(tmp_path: Path) -> None:
     path = tmp_path / "a.libfm"
     path.write_text(
