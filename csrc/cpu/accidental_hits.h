@@ -92,9 +92,7 @@ void prefetch_lists(const AccidentalHitsParams& p, int64_t b) {
   const int64_t user = p.users[b + kAhead], later = p.users[b + 2 * kAhead];
   if (later >= 0 && later < p.csr.num_rows) prefetch_line(p.csr.indptr + later);
   if (user < 0 || user >= p.csr.num_rows || !valid_row(p.csr, user)) return;
-  const auto* list = static_cast<const Index*>(p.csr.indices) + p.csr.indptr[user];
-  prefetch_line(list);
-  prefetch_line(list + 64 / sizeof(Index));
+  prefetch_row(p.csr.indices, p.csr.indptr[user], sizeof(Index), 128);
 }
 
 // -1, or the lowest place of the batch whose item is out of range; where there is none, the lowest whose user

@@ -23,12 +23,12 @@ const CpuKernels& choose() {
   // rounding comes on top: 1.3 to 1.5 times the time of AVX-512 on Sapphire Rapids.
   const bool bf16_pays = !__builtin_cpu_is("intel");
   // Best first. A wish for more than the machine has ends at the best that it has below.
-  const struct {
+  struct {
     const char* name;
     bool has;
     bool pays;
     const CpuKernels& (*table)();
-  } levels[] = {{"avx512_amx", has_bf16 && request_amx(), true, cpu_kernels_avx512_amx},
+  } levels[] = {{"avx512_amx", has_bf16, true, cpu_kernels_avx512_amx},
                 {"avx512_bf16", has_bf16, bf16_pays, cpu_kernels_avx512_bf16},
                 {"avx512", has_avx512, true, cpu_kernels_avx512},
                 {"avx2", has_avx2, true, cpu_kernels_avx2}};
@@ -42,6 +42,8 @@ const CpuKernels& choose() {
                  wanted);
     reached = true;
   }
+  // Asked for only where it may be used: from then on Linux refuses this process small stacks for signals.
+  levels[0].has = levels[0].has && (reached || std::strcmp(wanted, levels[0].name) == 0) && request_amx();
   for (const auto& level : levels) {
     const bool is_wish = wanted != nullptr && std::strcmp(wanted, level.name) == 0;
     reached = reached || is_wish;

@@ -31,8 +31,9 @@ class RowReader {
       : begin_(text.data()), p_(begin_ + std::max(start, bom_size(text))), end_(begin_ + text.size()) {
     const bool pair = delimiter == "::";
     if (!pair && (delimiter.size() != 1 || delimiter == "\n" || delimiter == "\r" || delimiter == "\"" ||
-                  delimiter[0] == '\0')) {
-      throw std::invalid_argument("delimiter: expected one character or '::', got " + quote_bytes(delimiter));
+                  delimiter[0] == '\0' || is_digit(delimiter[0]))) {
+      throw std::invalid_argument("delimiter: expected one character or '::', and no digit, got " +
+                                  quote_bytes(delimiter));
     }
     delimiter_ = delimiter[0];
     width_ = delimiter.size();

@@ -54,7 +54,7 @@ def check_store_options(store: BlockStore, options: Mapping[str, Any], prefix: s
 
 def _check_draw(store: BlockStore, option: str, value: Any, prefix: str) -> None:
     default, made_with = OF_DRAWS[option], store.drawn.get(option)
-    if value in (default, made_with):
+    if value == default or (made_with is not None and value == made_with):
         return
     also = "" if made_with in (None, default) else f", or {made_with!r}, as it was split"
     split = "" if option == "valid_fraction" else " --split random"

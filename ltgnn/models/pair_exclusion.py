@@ -68,8 +68,8 @@ def exclude_pairs(
     weight = (kept * scale[users] * scale[items])[:, None]
     by_place = out.index_select(0, targets)
     pairs = len(users)
-    by_place[:pairs].addcmul_(weight, sent.index_select(0, items), value=-1)
-    by_place[pairs : 2 * pairs].addcmul_(weight, sent.index_select(0, users), value=-1)
+    by_place[:pairs] -= weight * sent.index_select(0, items)
+    by_place[pairs : 2 * pairs] -= weight * sent.index_select(0, users)
     places = torch.arange(len(targets), device=out.device).split(
         [part.numel() for part in positions]
     )

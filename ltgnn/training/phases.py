@@ -87,7 +87,9 @@ def _check_valid_fraction(experiment: Experiment, store: DatasetInStore) -> None
     """
     value, default = experiment.valid_fraction, Experiment.valid_fraction
     made_with = store.store.drawn.get("valid_fraction")
-    if experiment.protocol in ("test", "last") or value in (default, made_with):
+    if experiment.protocol in ("test", "last") or value == default:
+        return
+    if made_with is not None and value == made_with:
         return
     also = "" if made_with in (None, default) else f", or {made_with}, as it was split"
     why, instead = "nothing is held out of it", f"--protocol validation holds out {value}"

@@ -184,6 +184,7 @@ def test_refuses_with_place(text: bytes, message: str) -> None:
         ("a,b\n", {"columns": {"user": "a", "item": "z"}}, "expected a column named 'z'"),
         ("1,2\n", {"columns": {"user": 1, "item": 1}}, "already has another role"),
         ("1,2\n", {"delimiter": "ab"}, "delimiter: expected one character or '::'"),
+        ("15253\n", {"delimiter": "5"}, "delimiter: expected one character or '::', and no digit"),
         ("1,2\n", {"max_bytes": 3}, "t: expected at most 3 bytes"),
     ],
 )

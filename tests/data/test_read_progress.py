@@ -107,6 +107,16 @@ def test_errors_name_the_same_place(tmp_path: Path) -> None:
     assert messages[0] == messages[1]
 
 
+def test_rows_behind_a_megabyte_of_blank_lines_are_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing tells the columns then: an error, where no rows came."""
+    monkeypatch.setattr(delimited, "_PREFIX_BYTES", 64)
+    (tmp_path / "a.csv").write_text("\n" * 100 + "1,2,3\n")
+    with pytest.raises(ValueError, match="a.csv:1:1: expected a row within the first 64 bytes"):
+        read(tmp_path / "a.csv", progress=True)
+
+
 def test_small_files_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "_WATCHED_FROM", 1 << 20)
     (tmp_path / "a.csv").write_text(rows("delimited", 0))

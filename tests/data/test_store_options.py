@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ltgnn.data import BlockStore, Dataset, convert, read, store_options
@@ -66,6 +67,11 @@ def test_what_a_store_was_made_with_is_accepted(drawn: Path, tmp_path: Path) -> 
     assert held[0][1] != held[1][1] and held[0][2] == held[1][2]  # and here, over validation
     with pytest.raises(ValueError, match="test_fraction: expected 0.2"):
         read(tmp_path / "b.store", valid_fraction=0.3, test_fraction=0.3)
+    convert(
+        tmp_path / "a.txt", tmp_path / "c.store", seed=np.int64(5), test_fraction=np.float32(0.5)
+    )
+    with BlockStore(tmp_path / "c.store") as store:
+        assert store.drawn == {"test_fraction": 0.5, "seed": 5}
 
 
 def keys(data: Dataset) -> list[list[int]]:

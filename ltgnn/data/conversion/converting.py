@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import shutil
 import tempfile
@@ -121,7 +122,8 @@ def convert(
             f"valid_fraction: expected 0 where the folder has a valid file, got {valid_fraction}"
         )
     test = split if split in ("random", "leave_last_out") else "none"
-    rule = SplitRule(test, test_fraction, valid_fraction, seed)
+    # Python's numbers: numpy's wrap around in the draws, and are not written to a header.
+    rule = SplitRule(test, float(test_fraction), float(valid_fraction), operator.index(seed))
     options = ReadOptions(columns, delimiter, header, max_bytes)
     chosen = find_format(format, list(paths.values()), options)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".scratch", dir=work))

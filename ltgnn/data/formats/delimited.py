@@ -121,7 +121,11 @@ def read_pieces(
     if not whole:
         prefix = prefix[: last_line_end(prefix) or len(prefix)]
     if not prefix.strip():
-        return
+        if whole:
+            return
+        raise ValueError(
+            f"{name}:1:1: expected a row within the first {_PREFIX_BYTES} bytes, got blank lines"
+        )
     layout = find_layout(prefix, name, options)
     # Without a row the first is malformed: the parser says how.
     width = len(next(iter(preview_rows(prefix, layout.delimiter, 1)), ()))
