@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ltgnn.data import Dataset, has_given_split, hold_out, is_store, load
+from ltgnn.data import Dataset, has_given_split, hold_out, is_store, load, read
 from ltgnn.data.store_options import check_store_options, keeps_its_split
 from ltgnn.graph import MappedStorage, TableStorage
 from ltgnn.models import MODELS, Recommender, create
@@ -52,6 +53,7 @@ def _open(experiment: Experiment, progress: bool) -> tuple[RunData, str]:
     path, options, asked = experiment.data, experiment.data_options, experiment.protocol
     if path is not None and path != "synthetic" and is_store(path):
         store = DatasetInStore(path)
+        signature(read).bind(path, **options)  # the TypeError of a misspelt one: read is not called
         check_store_options(store.store, options, prefix="--read.")
         if _serves_as_it_is(store, options, asked):
             _check_valid_fraction(experiment, store)

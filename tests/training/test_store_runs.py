@@ -162,6 +162,11 @@ def test_defaults_and_what_the_store_was_made_with_are_accepted(drawn, changes):
     assert isinstance(data, DatasetInStore) and protocol == changes.get("protocol", "validation")
 
 
+def test_a_misspelt_option_is_refused(drawn):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'test_fractoin'"):
+        open_data(experiment(drawn, data_options={"test_fractoin": 0.5}))
+
+
 def test_options_that_have_a_say_over_a_store_are_accepted(drawn, store):
     parts = [
         open_data(experiment(drawn, data_options={"split": "random", "seed": seed}))[0]
