@@ -9,16 +9,9 @@ namespace LTGNN_ISA {
 // Cosines are shifted by 1, their bound, not by the row's maximum; above this tau no sum comes out as 0.
 inline constexpr double kLowestBf16Tau = 1.0 / 32;
 
-inline constexpr float kNever = -1e30f;  // a cosine whose weight is 0
-
 // Two neighbouring elements of bfloat16, the first in the low half.
 LTGNN_HD uint32_t bf16_pair(float first, float second) {
   return to_bfloat16(first).bits | static_cast<uint32_t>(to_bfloat16(second).bits) << 16;
-}
-
-LTGNN_HD void set_bf16_half(uint32_t* pair, int64_t half, float x) {
-  const BFloat16 value = to_bfloat16(x);
-  std::memcpy(reinterpret_cast<char*>(pair) + 2 * half, &value, sizeof(value));
 }
 
 // 2^x for x <= 0, by a polynomial of degree 4 to 4e-5, a hundredth of bfloat16's rounding.

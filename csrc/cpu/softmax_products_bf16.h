@@ -40,8 +40,7 @@ class Bf16Products {
       users_.get()[b * (r_.width / 2) + k] = bf16_pair(u[2 * k], u[2 * k + 1]);
       panel[k * Gemm::kCols] = bf16_pair(v[2 * k], v[2 * k + 1]);
     }
-    for (int64_t i = 0; i < r_.p.dim; ++i)
-      set_bf16_half(item_pairs_.get() + b / 2 * r_.width + i, b % 2, v[i]);
+    for (int64_t i = 0; i < r_.p.dim; ++i) set_half(item_pairs_.get() + b / 2 * r_.width + i, b % 2, v[i]);
   }
 
   void run_block(int64_t first, int thread, float* dv, bool adds) const {
@@ -76,11 +75,17 @@ class Bf16Products {
   }
 
  private:
+  static LTGNN_HD void set_half(Bf16Pair* to, int64_t half, float x) {
+    const BFloat16 value = to_bfloat16(x);
+    std::memcpy(reinterpret_cast<char*>(to) + 2 * half, &value, sizeof(value));
+  }
+
   // The cosines of users b and b + 1 become weights exp((c - 1) / tau): [2, padded] for dU, as pairs of the
   // two users for dV. Also the users' rows times their factors, exponent / sum, as pairs.
   void softmax_rows(int64_t b, float* scores, Bf16Pair* weights, Bf16Pair* user_weights, Bf16Pair* scaled,
                     float* factor) const {
     const int64_t batch = r_.p.batch, padded = r_.padded;
+    constexpr float kNever = -1e30f;  // whose exponential is 0
     for (int64_t k = 0; k < 2; ++k) {
       float* row = scores + k * padded;
       if (b + k < batch) {
