@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #if LTGNN_BACKEND == 0
+#include "cpu/block_pool.h"
 #include "cpu/kernels.h"
 #endif
 
@@ -12,6 +13,8 @@ PyObject* version(PyObject*, PyObject*) { return PyUnicode_FromString(LTGNN_VERS
 
 #if LTGNN_BACKEND == 0
 PyObject* cpu_capability(PyObject*, PyObject*) { return PyUnicode_FromString(ltgnn::cpu_kernels().name); }
+
+PyObject* release_blocks(PyObject*, PyObject*) { return PyLong_FromSize_t(ltgnn::release_blocks()); }
 #endif
 
 PyMethodDef methods[] = {
@@ -19,6 +22,8 @@ PyMethodDef methods[] = {
 #if LTGNN_BACKEND == 0
     {"cpu_capability", cpu_capability, METH_NOARGS,
      "The instruction set in use: 'baseline', 'avx2', 'avx512', 'avx512_bf16' or 'avx512_amx'."},
+    {"release_blocks", release_blocks, METH_NOARGS,
+     "Give the large blocks of memory that no result uses any more back to the system; returns their bytes."},
 #endif
     {nullptr, nullptr, 0, nullptr}};
 

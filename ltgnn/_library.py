@@ -101,6 +101,11 @@ def cpu_capability() -> str:
     return str(_C.cpu_capability())
 
 
+def release_blocks() -> int:
+    """Unmaps the large blocks that the CPU's operators keep for later; returns their bytes."""
+    return int(_C.release_blocks())
+
+
 def build_info() -> dict[str, Any]:
     """What the build chose, as it wrote it down; empty where the file is missing."""
     path = Path(str(_C.__file__)).with_name("_build_info.json")

@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "ops/backend.h"
+#include "ops/new_output.h"
 
 namespace ltgnn {
 namespace {
@@ -27,7 +28,7 @@ Tensor edge_dot(const Tensor& indptr, const Tensor& indices, const OptionalTenso
   const auto accumulator = accumulator_type(x);
   params.row_scale = optional_vector(kOp, "row_scale", row_scale, params.csr.num_rows, accumulator, x, "x");
   params.col_scale = optional_vector(kOp, "col_scale", col_scale, params.csr.num_cols, accumulator, x, "x");
-  Tensor out = torch::stable::new_empty(x, {params.csr.num_edges}, accumulator);
+  Tensor out = new_output(x, {params.csr.num_edges}, accumulator);
   params.g = g.const_data_ptr();
   params.g_stride = row_stride(g);
   params.x = x.const_data_ptr();

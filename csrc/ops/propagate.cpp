@@ -5,10 +5,8 @@
 
 #include "kernels/propagate.h"
 #include "ops/backend.h"
+#include "ops/new_output.h"
 #include "ops/sampling_checks.h"
-#if LTGNN_BACKEND == LTGNN_CPU
-#include "cpu/huge_pages.h"
-#endif
 
 namespace ltgnn {
 namespace {
@@ -101,11 +99,7 @@ Tensor propagate(const Tensor& indptr, const Tensor& indices, const OptionalTens
   check_dim(kOp, "x", x, 2, "[num_cols, dim]");
   check_dim(kOp, "indptr", indptr, 1, "[num_rows + 1]");
   LTGNN_CHECK(kOp, indptr.numel() >= 1, "indptr must have num_rows + 1 >= 1 elements, got 0");
-  Tensor out = torch::stable::new_empty(x, {indptr.numel() - 1, x.size(1)});
-#if LTGNN_BACKEND == LTGNN_CPU
-  const size_t bytes = static_cast<size_t>(out.numel()) * out.element_size();
-  if (bytes >= kFreshMemory) advise_huge_pages(out.mutable_data_ptr(), bytes);
-#endif
+  Tensor out = new_output(x, {indptr.numel() - 1, x.size(1)}, x.scalar_type());
   run(indptr, indices, weight, row_scale, col_scale, x, x0, alpha, self_loops, rows, out);
   return out;
 }

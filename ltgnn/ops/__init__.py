@@ -26,6 +26,7 @@ from ltgnn.ops.pair_scores import pair_scores
 from ltgnn.ops.propagate import propagate
 from ltgnn.ops.random_projection import project, random_projection, sparse_projection
 from ltgnn.ops.range_finder import low_rank_approximation, low_rank_error_bound
+from ltgnn.ops.release_memory import release_memory
 from ltgnn.ops.sample_aggregate import sample_aggregate, sample_neighbors
 from ltgnn.ops.sampled_losses import SAMPLED_LOSSES, sampled_loss_and_grad
 from ltgnn.ops.seeds import mix_seed
@@ -69,6 +70,7 @@ __all__ = [
     "propagate",
     "push_residual_",
     "random_projection",
+    "release_memory",
     "sample_aggregate",
     "sample_neighbors",
     "sampled_loss_and_grad",

@@ -12,6 +12,7 @@ from typing import Any
 from ltgnn.data.conversion.budget import parse_size, resident_bytes
 from ltgnn.models import Recommender
 from ltgnn.models.memory_need import RunSizes
+from ltgnn.ops import release_memory
 from ltgnn.training.config import TrainConfig
 from ltgnn.training.run_data import DatasetInMemory, RunData
 from ltgnn.training.samplers import auto_batch_size
@@ -189,11 +190,12 @@ def peak_bytes() -> int:
 
 
 def release_freed() -> None:
-    """Give freed blocks that the C library kept for later back to the system; nothing where it cannot.
+    """Give freed blocks that were kept for later back to the system: the operators' and the C library's.
 
     A step's blocks are of the sizes that glibc keeps, in each thread's own arena: tens of MB that the next
-    thing to be allocated, whole tables, cannot use.
+    thing to be allocated, whole tables, cannot use. Nothing where the C library cannot do that.
     """
+    release_memory()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(ctypes.c_size_t(0))

@@ -177,6 +177,7 @@ class Trainer:
         if self.evaluate is not None and self._is_evaluated(epoch):
             start = time.perf_counter()
             record.update(self.evaluate(self.model))
+            release_freed()
             record["eval_seconds"] = time.perf_counter() - start
             value = self._monitored(record)
             if value is not None and (history.best_value is None or value > history.best_value):

@@ -9,6 +9,11 @@
 
 namespace ltgnn::test {
 
+// Windows (cpu/propagate_windows.h) of so many columns, for an x of any size.
+inline PropagateBlocking in_windows(const PropagateParams& params, int64_t columns, int64_t element_bytes) {
+  return {-1, 0, (columns - 1) * params.dim * element_bytes};
+}
+
 template <class T>
 struct PropagateCase {
   using Acc = typename AccumulatorOf<T>::type;

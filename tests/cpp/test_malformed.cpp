@@ -63,7 +63,10 @@ void test_rows(const CpuKernels& kernels, int64_t rows, DType index, Random& ran
   dot.dim = kDim;
   dot.out = products.data();
   for (const int threads : {1, kThreads}) {
-    CHECK(kernels.propagate(test.params, parallel(threads)) == expected);
+    for (const int64_t columns : {0, 10, 50}) {
+      test.params.bytes = columns > 0 ? in_windows(test.params, columns, sizeof(T)) : PropagateBlocking{};
+      CHECK(kernels.propagate(test.params, parallel(threads)) == expected);
+    }
     CHECK(kernels.edge_dot(dot, parallel(threads)) == expected);
   }
 }

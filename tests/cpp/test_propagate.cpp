@@ -24,6 +24,30 @@ void test_propagate(const CpuKernels& kernels, int64_t dim, DType index, Random&
     CHECK(kernels.propagate(test.params, parallel(threads)) == -1);
     CHECK(same_bits(test.out, first));
   }
+  // By windows, and without them as if x were far away: the same bits.
+  for (const int64_t columns : {int64_t{0}, kCols / 3, kCols / 2, kCols, 2 * kCols}) {
+    test.params.bytes = columns > 0 ? in_windows(test.params, columns, sizeof(T)) : PropagateBlocking{-1};
+    for (int threads = 1; threads <= kMaxThreads; ++threads) {
+      test.out.assign(test.out.size(), from_double<T>(-7.0));
+      CHECK(kernels.propagate(test.params, parallel(threads)) == -1);
+      CHECK(same_bits(test.out, first));
+    }
+  }
+}
+
+// Columns that do not ascend leave a window and come back.
+void test_unsorted(const CpuKernels& kernels, Random& random) {
+  Graph graph = random_graph(kRows, kCols, kMaxDegree, random);
+  for (int64_t e = 0; e < graph.num_edges(); ++e) graph.set_index(e, below(random, kCols));
+  PropagateCase<float> test(std::move(graph), 16, 0, DType::kInt32, random);
+  CHECK(kernels.propagate(test.params, parallel(1)) == -1);
+  const std::vector<float> first = test.out;
+  test.params.bytes = in_windows(test.params, kCols / 3, sizeof(float));
+  for (int threads = 1; threads <= kMaxThreads; ++threads) {
+    test.out.assign(test.out.size(), -7.0f);
+    CHECK(kernels.propagate(test.params, parallel(threads)) == -1);
+    CHECK(same_bits(test.out, first));
+  }
 }
 
 // A number in `rows` that is none is the fault of its row, and nothing is written for it.
@@ -33,6 +57,8 @@ void test_bad_target(const CpuKernels& kernels, Random& random) {
     test.params.rows = test.rows.data();
     const int64_t row = below(random, kRows), lost = test.rows[static_cast<size_t>(row)];
     test.rows[static_cast<size_t>(row)] = bad;
+    CHECK(kernels.propagate(test.params, parallel(2)) == row);
+    test.params.bytes = in_windows(test.params, kCols, sizeof(float));
     CHECK(kernels.propagate(test.params, parallel(2)) == row);
     test.rows[static_cast<size_t>(row)] = lost;
     for (int64_t other = 0; other < kRows; ++other)
@@ -100,6 +126,7 @@ int main() {
   for (const ltgnn::CpuKernels* kernels : kernel_tables()) {
     std::printf("%s\n", kernels->name);
     test_bad_target(*kernels, random);
+    test_unsorted(*kernels, random);
     test_type<float>(*kernels, random);
     test_type<double>(*kernels, random);
     test_type<ltgnn::BFloat16>(*kernels, random);
