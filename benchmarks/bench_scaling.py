@@ -7,7 +7,8 @@
 Graphs are power laws on both sides, with 20 interactions a user and 100 an item on average, in block stores that
 are made once and kept in the folder. LTGNN (its defaults with BPR) and MF train whole epochs; LightGCN a few steps,
 of which an epoch would have so many: its rows say `"whole": false`. `torch_lightgcn` is LightGCN with autograd in
-plain torch, whose peak memory LTGNN's is held against. Runs are added to the JSON that is there, a newer one of the
+plain torch, whose peak memory LTGNN's is held against. `ltgnn_rows` reads the rows that LTGNN reads and computes
+nothing: its exponent is that of the memory. Runs are added to the JSON that is there, a newer one of the
 same model and size replacing the older, so that the largest can be run by themselves.
 """
 
@@ -26,9 +27,10 @@ from typing import Any
 from benchmarks import harness
 from ltgnn.training.samplers import auto_batch_size
 
-COLOURS = {"ltgnn": "#1f6feb", "mf": "#2da44e", "lightgcn": "#bc4c00"}
+COLOURS = {"ltgnn": "#1f6feb", "mf": "#2da44e", "lightgcn": "#bc4c00", "ltgnn_rows": "#8250df"}
 LABELS = {
     "ltgnn": "LTGNN",
+    "ltgnn_rows": "LTGNN's rows, only read (from 40 steps)",
     "mf": "MF",
     "lightgcn": "LightGCN, exact (from a few steps)",
 }
@@ -143,7 +145,9 @@ def main() -> None:
     """Run, print, write; or draw."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--edges", default="1e6,3e6,1e7", help="sizes, with commas")
-    parser.add_argument("--models", default="ltgnn", help="of ltgnn, mf, lightgcn, torch_lightgcn")
+    parser.add_argument(
+        "--models", default="ltgnn", help="of ltgnn, mf, lightgcn, torch_lightgcn, ltgnn_rows"
+    )
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--steps", type=int, default=3, help="of LightGCN")
@@ -173,6 +177,8 @@ def main() -> None:
             if model in ("ltgnn", "mf"):
                 each = batch or auto_batch_size(size, quadratic=False)
                 steps = 0 if options.fraction >= 1 else max(1, int(options.fraction * size / each))
+            elif model == "ltgnn_rows":
+                steps = 40
             else:
                 batch = batch or 2048
             row = run_child({

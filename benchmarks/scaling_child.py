@@ -3,13 +3,15 @@
     python -m benchmarks.scaling_child '{"store": "FILE", "model": "ltgnn", ...}'
 
 Prints one JSON object. `model` "torch_lightgcn" is LightGCN as plain torch has it: the normalised adjacency as a
-sparse CSR tensor, three products and autograd, dense Adam.
+sparse CSR tensor, three products and autograd, dense Adam. "ltgnn_rows" is no model: it reads the rows that LTGNN's
+steps read, from tables as large as LTGNN's, and does nothing with them.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import statistics
 import sys
 import threading
 import time
@@ -22,6 +24,7 @@ import torch
 from ltgnn.graph import BipartiteGraph, TableStorage
 from ltgnn.models import LTGNN, MODELS, Recommender
 from ltgnn.models.base import config_from_dict
+from ltgnn.ops import sample_neighbors
 from ltgnn.training import TrainConfig
 from ltgnn.training.experiment import Experiment, build_model, open_data, run
 from ltgnn.training.memory import estimate
@@ -111,6 +114,37 @@ def some_steps(experiment: Experiment, data: RunData, steps: int) -> dict[str, A
     }  # fmt: skip
 
 
+def ltgnn_rows(experiment: Experiment, data: RunData, steps: int) -> dict[str, Any]:
+    """The reads of an LTGNN epoch by torch, from so many steps: what no way to compute it can do without."""
+    model = build_model(experiment, data)
+    assert isinstance(model, LTGNN)
+    train, offset = experiment.train, model.graph.num_users
+    sampler = PairSampler(
+        model.graph,
+        batch_size=train.batch_size or auto_batch_size(model.graph.num_edges, quadratic=False),
+        negatives=True, sampling="interactions", seed=train.seed,
+    )  # fmt: skip
+    tables = [model.e0.detach(), model.adam_m, model.adam_v, model.delta, model.history_sum]
+    times = []
+    for step in range(steps + 1):
+        pairs = sampler.batch(1, step % sampler.batches_per_epoch)
+        assert pairs.negatives is not None
+        ends = [pairs.users, pairs.items + offset, pairs.negatives.flatten() + offset]
+        rows = torch.unique(torch.cat(ends))
+        drawn = sample_neighbors(model.graph, rows, fanout=model.config.fanout, seed=pairs.seed)
+        reads = [(table, rows) for table in tables] + [(model.delta, drawn[drawn >= 0])]
+        start = time.perf_counter()
+        for table, read in reads:
+            bags = torch.arange(0, len(read), 64)
+            torch.nn.functional.embedding_bag(read, table, bags, mode="sum")
+        times.append(time.perf_counter() - start)
+    seconds = statistics.median(times[1:])
+    return {
+        "seconds": [seconds * sampler.batches_per_epoch],
+        "step_seconds": seconds, "steps": steps, "whole": False,
+    }  # fmt: skip
+
+
 def torch_lightgcn(
     graph: BipartiteGraph, dim: int, layers: int, batch: int, steps: int
 ) -> dict[str, Any]:
@@ -155,10 +189,10 @@ def main() -> None:
     torch.set_num_threads(wanted["threads"])
     before, anonymous_before = memory_mb("VmRSS"), memory_mb("RssAnon")
     anonymous = AnonymousPeak()
-    plain = wanted["model"] == "torch_lightgcn"
+    plain, rows = wanted["model"] == "torch_lightgcn", wanted["model"] == "ltgnn_rows"
     experiment = Experiment(
         data=wanted["store"], data_options={"split": "none"},
-        model="lightgcn" if plain else wanted["model"],
+        model="lightgcn" if plain else "ltgnn" if rows else wanted["model"],
         settings={"dim": wanted["dim"], "loss": "bpr"},
         train=TrainConfig(epochs=wanted["epochs"], batch_size=wanted["batch_size"]),
         protocol="last", tables=wanted["tables"],
@@ -167,6 +201,8 @@ def main() -> None:
     if plain:
         graph = data.build_graph(TableStorage())
         result = torch_lightgcn(graph, wanted["dim"], 3, wanted["batch_size"], wanted["steps"])
+    elif rows:
+        result = ltgnn_rows(experiment, data, wanted["steps"])
     elif wanted["steps"]:
         result = some_steps(experiment, data, wanted["steps"])
     else:

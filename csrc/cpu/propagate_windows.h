@@ -48,9 +48,10 @@ struct WindowPlan {
 // The rows that a plan takes, and how far each has come.
 template <class Acc>
 struct WindowRows {
-  int64_t *rows, *next,
-      *group;  // [count]: row of csr, first edge that is not in `sums` yet; [groups + 1]: borders
-  Acc* sums;   // [count, dim]
+  int64_t* rows;   // [count]: row of csr
+  int64_t* next;   // [count]: its first edge that is not in `sums` yet
+  int64_t* group;  // [num_groups + 1]: where the groups begin
+  Acc* sums;       // [count, dim]
   Scratch scratch;
 
   WindowRows(const PropagateParams& p, const WindowPlan& plan) {
