@@ -185,6 +185,10 @@ struct Tile {
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) acc[i] = Lanes{};
   }
+  LTGNN_HD void load(const Acc* y) {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) acc[i] = load_lanes(y + i * kLanes);
+  }
   template <class T>
   LTGNN_HD void add_scaled(Acc w, const T* x) {
 #pragma GCC unroll 8
@@ -218,6 +222,7 @@ struct Tile<Acc, 0> {
   Acc acc;
 
   LTGNN_HD void zero() { acc = 0; }
+  LTGNN_HD void load(const Acc* y) { acc = *y; }
   template <class T>
   LTGNN_HD void add_scaled(Acc w, const T* x) {
     acc += w * load_scalar(x);

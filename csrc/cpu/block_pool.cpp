@@ -8,6 +8,7 @@
 #include <vector>
 
 #if defined(__linux__)
+#include <pthread.h>
 #include <sys/mman.h>
 #endif
 
@@ -17,28 +18,25 @@ namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
 
 #if defined(__linux__)
+// Null where there is no more.
 void* map_block(size_t bytes) {
   // One huge page more, for a beginning at one: what is left over on both sides goes back.
   const size_t room = bytes + kHugePage;
   void* mapped = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  if (mapped == MAP_FAILED) return nullptr;
   const auto first = reinterpret_cast<uintptr_t>(mapped);
   const uintptr_t begin = (first + kHugePage - 1) / kHugePage * kHugePage;
   const uintptr_t end = begin + bytes, last = first + room;
   if (begin > first) munmap(mapped, begin - first);
   if (last > end) munmap(reinterpret_cast<void*>(end), last - end);
   void* block = reinterpret_cast<void*>(begin);
-  madvise(block, bytes, MADV_HUGEPAGE);  // advice: a system without them has small ones
+  advise_huge_pages(block, bytes);
   return block;
 }
 void unmap_block(void* block, size_t bytes) { munmap(block, bytes); }
 void offer_pages(void* block, size_t bytes) { madvise(block, bytes, MADV_FREE); }
 #else
-void* map_block(size_t bytes) {
-  void* block = std::aligned_alloc(64, bytes);
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
-}
+void* map_block(size_t bytes) { return std::aligned_alloc(64, bytes); }
 void unmap_block(void* block, size_t) { std::free(block); }
 void offer_pages(void*, size_t) {}
 #endif
@@ -46,8 +44,12 @@ void offer_pages(void*, size_t) {}
 class BlockPool {
  public:
   void* take(size_t bytes) {
+    if (bytes > SIZE_MAX / 2) throw std::bad_alloc();
     const size_t size = std::max(kHugePage, (bytes + kHugePage - 1) / kHugePage * kHugePage);
     const std::lock_guard<std::mutex> lock(mutex_);
+    // Nothing may throw once the block is there, nor when it is returned, in a destructor.
+    used_.reserve(used_.size() + 1);
+    kept_.reserve(used_.size() + kept_.size() + 1);
     // The smallest that is large enough, unless a fifth of it would be wasted.
     auto best = kept_.end();
     for (auto block = kept_.begin(); block != kept_.end(); ++block) {
@@ -58,12 +60,8 @@ class BlockPool {
       used_.push_back(*best);
       kept_.erase(best);
     } else {
-      most_ = std::max(most_, bytes_of(used_) + size);
-      while (!kept_.empty() && bytes_of(used_) + bytes_of(kept_) + size > most_) unmap_oldest();
-      used_.reserve(used_.size() + 1);  // nothing may throw once the block is there
-      used_.push_back({map_block(size), size});
+      used_.push_back({map(size), size});
     }
-    kept_.reserve(used_.size() + kept_.size());  // so that returning a block, in a destructor, cannot fail
     return used_.back().data;
   }
 
@@ -90,6 +88,9 @@ class BlockPool {
     return bytes_of(kept_);
   }
 
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
  private:
   struct Block {
     void* data;
@@ -101,6 +102,18 @@ class BlockPool {
     size_t bytes = 0;
     for (const Block& block : blocks) bytes += block.size;
     return bytes;
+  }
+  void* map(size_t size) {
+    const size_t used = bytes_of(used_);
+    most_ = std::max(most_, used + size);
+    while (!kept_.empty() && used + bytes_of(kept_) + size > most_) unmap_oldest();
+    void* data = map_block(size);
+    while (data == nullptr && !kept_.empty()) {
+      unmap_oldest();
+      data = map_block(size);
+    }
+    if (data == nullptr) throw std::bad_alloc();
+    return data;
   }
   void unmap_oldest() {
     unmap_block(kept_.front().data, kept_.front().size);
@@ -114,11 +127,29 @@ class BlockPool {
 
 // Never destroyed: tensors may outlive every static object.
 BlockPool& pool() {
-  static auto* const the_pool = new BlockPool;
+  static auto* const the_pool = [] {
+#if defined(__linux__)
+    // A fork that finds the pool at work would leave it locked in the child for ever.
+    pthread_atfork([] { pool().lock(); }, [] { pool().unlock(); }, [] { pool().unlock(); });
+#endif
+    return new BlockPool;
+  }();
   return *the_pool;
 }
 
 }  // namespace
+
+void advise_huge_pages(void* data, size_t bytes) {
+#if defined(__linux__)
+  // Whole huge pages inside the range only: the rest of the first and the last is another's.
+  const auto begin = reinterpret_cast<uintptr_t>(data), end = begin + bytes;
+  const uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage, last = end / kHugePage * kHugePage;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+  static_cast<void>(data);
+  static_cast<void>(bytes);
+#endif
+}
 
 void* take_block(size_t bytes) { return pool().take(bytes); }
 void return_block(void* block) { pool().put(block); }

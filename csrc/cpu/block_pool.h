@@ -21,6 +21,9 @@ void* take_block(size_t bytes);
 // Returns a block of `take_block`, from any thread.
 void return_block(void* block);
 
+// Asks for huge pages where the pages of [data, data + bytes) are not there yet. Never fails: it is advice.
+void advise_huge_pages(void* data, size_t bytes);
+
 // Unmaps the blocks that nobody uses; returns their bytes.
 size_t release_blocks();
 

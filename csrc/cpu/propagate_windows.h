@@ -30,8 +30,8 @@ struct WindowPlan {
   WindowPlan() = default;
   WindowPlan(const PropagateParams& p, int64_t row_bytes, int num_threads) {
     constexpr int64_t kEdgesPerWindow = 6;  // of a row, on average, from which it pays to stop and go on
-    if (p.csr.num_cols < p.bytes.windows / row_bytes) return;
-    width = p.bytes.window / row_bytes + 1;
+    if (p.csr.num_cols < p.blocking.windows / row_bytes) return;
+    width = p.blocking.window / row_bytes + 1;
     num_windows = (p.csr.num_cols + width - 1) / width;
     num_groups = num_threads;
     least = kEdgesPerWindow * num_windows;
@@ -48,7 +48,7 @@ struct WindowPlan {
 // The rows that a plan takes, and how far each has come.
 template <class Acc>
 struct WindowRows {
-  int64_t* rows;   // [count]: row of csr
+  int64_t* rows;   // [count]: row of csr; -1 once it is known to be bad
   int64_t* next;   // [count]: its first edge that is not in `sums` yet
   int64_t* group;  // [num_groups + 1]: where the groups begin
   Acc* sums;       // [count, dim]
@@ -81,26 +81,32 @@ void propagate_windows(const PropagateParams& p, const WindowPlan& plan, const W
   const int64_t begin = state.group[group], end = state.group[group + 1];
   for (int64_t window = 0; window < plan.num_windows; ++window) {
     const bool first = window == 0, last = window + 1 == plan.num_windows;
-    const int64_t border = last ? INT64_MAX : (window + 1) * plan.width;
+    const int64_t border = (window + 1) * plan.width;
     // Where row k leaves this window. What its first edges read is asked for, a row ahead.
     const auto leaves_at = [&](int64_t k) {
-      if (k >= end) return int64_t{0};
+      if (k >= end || state.rows[k] < 0) return int64_t{0};
       const int64_t stop = p.csr.indptr[state.rows[k] + 1];
       int64_t e = state.next[k];
-      while (e < stop && static_cast<int64_t>(source.indices[e]) < border) ++e;
+      while (e < stop && (last || static_cast<int64_t>(source.indices[e]) < border)) ++e;
       prefetch_edges(source, state.next[k], e, p.dim);
       return e;
     };
     int64_t leaves = leaves_at(begin);
     for (int64_t k = begin; k < end; ++k) {
       const int64_t next_leaves = leaves_at(k + 1), row = state.rows[k];
+      if (row < 0) {
+        leaves = next_leaves;
+        continue;
+      }
       const int64_t target = target_row(p, row);
       bool good = valid_target(p, target);
       for_each_tile<Acc>(p.dim, [&]<class TileType>(int64_t column) {
         TileType tile;
         Acc* sum = state.sums + k * p.dim + column;
-        tile.zero();
-        if (!first) tile.add_scaled(Acc(1), sum);
+        if (first)
+          tile.zero();
+        else
+          tile.load(sum);
         good =
             good && walk_edges<kScaled, true>(source, state.next[k], leaves, leaves, column, tile) == leaves;
         if (good && last)
@@ -108,7 +114,10 @@ void propagate_windows(const PropagateParams& p, const WindowPlan& plan, const W
         else
           tile.store(sum);
       });
-      if (!good) fault.report(row);
+      if (!good) {
+        fault.report(row);
+        state.rows[k] = -1;  // as a row that is walked at once, it is not written
+      }
       state.next[k] = leaves;
       leaves = next_leaves;
     }

@@ -20,9 +20,8 @@
 
 namespace ltgnn {
 
-// From how many bytes of x on the CPU walks in another way: see is_far (cpu/propagate_edges.h), which says
-// what is gained, and cpu/propagate_windows.h. Windows win with one thread and with two from about 100 MB on,
-// and lose where a last cache holds x.
+// From how many bytes of x on the CPU walks in another way: see is_far in cpu/propagate_edges.h, and
+// cpu/propagate_windows.h. Windows win with one thread and with two from about 100 MB on, and lose below.
 struct PropagateBlocking {
   int64_t far = int64_t{32} << 20;
   int64_t windows = int64_t{96} << 20;
@@ -43,7 +42,7 @@ struct PropagateParams {
   double alpha = 0.0;
   bool self_loops = false;  // needs num_rows == num_cols
   DType type = DType::kFloat32;
-  PropagateBlocking bytes;
+  PropagateBlocking blocking;
 };
 
 // Adds w_e t_c x_c of edges [begin, end) to `tile`, over the columns that it covers from `column` on. Returns

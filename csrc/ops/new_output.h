@@ -10,6 +10,7 @@
 #define LTGNN_POOLS_OUTPUT 1
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
+#include <new>
 #include <vector>
 
 #include "cpu/block_pool.h"
@@ -29,20 +30,32 @@ namespace ltgnn {
 #if LTGNN_POOLS_OUTPUT
 inline void return_output(void* data, void*) { return_block(data); }
 
-// Takes `bytes` from the pool.
-inline Tensor pooled_output(std::initializer_list<int64_t> sizes, int32_t dtype, size_t bytes) {
+// Bytes of `sizes` elements; 0 where no machine has so many, which torch says in its own words.
+inline size_t output_bytes(std::initializer_list<int64_t> sizes, int32_t dtype) {
+  size_t bytes = aoti_torch_dtype_element_size(dtype);
+  for (const int64_t size : sizes) {
+    if (__builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes)) return 0;
+  }
+  return bytes >> 47 == 0 ? bytes : 0;
+}
+
+// On memory of the pool; nothing where there is none.
+inline OptionalTensor pooled_output(std::initializer_list<int64_t> sizes, int32_t dtype, size_t bytes) {
   std::vector<int64_t> strides(sizes.size(), 1);
   for (size_t i = sizes.size() - 1; i > 0; --i) strides[i - 1] = strides[i] * sizes.begin()[i];
-  void* data = take_block(bytes);
+  void* data = nullptr;
+  try {
+    data = take_block(bytes);
+  } catch (const std::bad_alloc&) {
+    return std::nullopt;
+  }
   AtenTensorHandle result = nullptr;
   const AOTITorchError error =
       torch_from_blob(data, static_cast<int64_t>(sizes.size()), sizes.begin(), strides.data(), 0, dtype,
                       aoti_torch_device_type_cpu(), -1, &result, aoti_torch_layout_strided(), nullptr, 0,
                       &return_output, nullptr);
-  if (error != 0) {
-    return_block(data);
-    throw std::runtime_error("ltgnn: torch could not make a tensor of memory that is there");
-  }
+  // The block may be back in the pool by then, and another's: not returned a second time.
+  if (error != 0) return std::nullopt;
   return Tensor(result);
 }
 #endif
@@ -51,9 +64,15 @@ inline Tensor pooled_output(std::initializer_list<int64_t> sizes, int32_t dtype,
 inline Tensor new_output(const Tensor& like, std::initializer_list<int64_t> sizes, ScalarType type) {
 #if LTGNN_POOLS_OUTPUT
   const auto dtype = torch::stable::detail::to<int32_t>(torch::stable::detail::from(type));
-  size_t bytes = aoti_torch_dtype_element_size(dtype);
-  for (const int64_t size : sizes) bytes *= static_cast<size_t>(size);
-  if (bytes >= kLargeBlock && torch_from_blob != nullptr) return pooled_output(sizes, dtype, bytes);
+  const size_t bytes = output_bytes(sizes, dtype);
+  if (bytes >= kLargeBlock) {
+    if (torch_from_blob != nullptr) {
+      if (OptionalTensor result = pooled_output(sizes, dtype, bytes)) return *result;
+    }
+    Tensor result = torch::stable::new_empty(like, sizes, type);
+    advise_huge_pages(result.mutable_data_ptr(), bytes);
+    return result;
+  }
 #endif
   return torch::stable::new_empty(like, sizes, type);
 }

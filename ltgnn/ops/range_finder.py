@@ -13,6 +13,7 @@ from ltgnn.ops.csr import Csr, GraphLike, SupportsBiadjacency, as_csr, transpose
 from ltgnn.ops.dense import one_thread
 from ltgnn.ops.low_rank import LowRank, low_rank_propagate
 from ltgnn.ops.propagate import propagate
+from ltgnn.ops.release_memory import release_memory
 
 OVERSAMPLING = 32  # columns beyond the rank, which make its last vectors good
 POWER_STEPS = 2
@@ -46,7 +47,9 @@ class Sides:
 
     def gram(self, x: Tensor) -> Tensor:
         """`M' M x` for x [num_cols, dim]."""
-        return propagate(self.backward, propagate(self.forward, x))
+        product = propagate(self.backward, propagate(self.forward, x))
+        release_memory()  # the inner one's, which would lie about while the product is factorised
+        return product
 
 
 def num_steps(power_steps: int = POWER_STEPS) -> int:

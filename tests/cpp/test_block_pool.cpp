@@ -2,7 +2,9 @@
 // once, and threads never share a block.
 #include "cpu/block_pool.h"
 
+#include <cstdint>
 #include <cstring>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -56,6 +58,13 @@ void test_zero_and_unknown() {
   CHECK(block != nullptr);
   *static_cast<char*>(block) = 1;
   return_block(block);
+  bool refused = false;
+  try {
+    take_block(SIZE_MAX - 5);
+  } catch (const std::bad_alloc&) {
+    refused = true;
+  }
+  CHECK(refused);
   int here = 0;
   return_block(&here);  // not of the pool: left alone
   CHECK(here == 0);

@@ -33,7 +33,7 @@ int64_t first_damaged(const Graph& graph) {
   return -1;
 }
 
-// A few random pointers and indices, each to nonsense that fits both index types.
+// A few random pointers and indices, each to nonsense in both index types.
 void damage(Graph& graph, Random& random) {
   const int64_t edges = graph.num_edges();
   for (int64_t k = below(random, 3); k > 0; --k) {
@@ -41,8 +41,8 @@ void damage(Graph& graph, Random& random) {
     graph.indptr[static_cast<size_t>(below(random, graph.num_rows() + 1))] = nonsense[below(random, 7)];
   }
   for (int64_t k = below(random, 3); k > 0; --k) {
-    const int64_t nonsense[] = {-1, graph.num_cols, INT32_MAX, INT32_MIN};
-    graph.set_index(below(random, edges), nonsense[below(random, 4)]);
+    const int64_t nonsense[] = {-1, graph.num_cols, INT32_MAX, INT32_MIN, INT64_MAX};  // the last: -1
+    graph.set_index(below(random, edges), nonsense[below(random, 5)]);
   }
 }
 
@@ -63,8 +63,8 @@ void test_rows(const CpuKernels& kernels, int64_t rows, DType index, Random& ran
   dot.dim = kDim;
   dot.out = products.data();
   for (const int threads : {1, kThreads}) {
-    for (const int64_t columns : {0, 10, 50}) {
-      test.params.bytes = columns > 0 ? in_windows(test.params, columns, sizeof(T)) : PropagateBlocking{};
+    for (const int64_t columns : {0, 25, 50}) {
+      test.params.blocking = columns > 0 ? in_windows(test.params, columns, sizeof(T)) : PropagateBlocking{};
       CHECK(kernels.propagate(test.params, parallel(threads)) == expected);
     }
     CHECK(kernels.edge_dot(dot, parallel(threads)) == expected);

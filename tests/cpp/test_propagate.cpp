@@ -26,7 +26,7 @@ void test_propagate(const CpuKernels& kernels, int64_t dim, DType index, Random&
   }
   // By windows, and without them as if x were far away: the same bits.
   for (const int64_t columns : {int64_t{0}, kCols / 3, kCols / 2, kCols, 2 * kCols}) {
-    test.params.bytes = columns > 0 ? in_windows(test.params, columns, sizeof(T)) : PropagateBlocking{-1};
+    test.params.blocking = columns > 0 ? in_windows(test.params, columns, sizeof(T)) : PropagateBlocking{-1};
     for (int threads = 1; threads <= kMaxThreads; ++threads) {
       test.out.assign(test.out.size(), from_double<T>(-7.0));
       CHECK(kernels.propagate(test.params, parallel(threads)) == -1);
@@ -42,7 +42,7 @@ void test_unsorted(const CpuKernels& kernels, Random& random) {
   PropagateCase<float> test(std::move(graph), 16, 0, DType::kInt32, random);
   CHECK(kernels.propagate(test.params, parallel(1)) == -1);
   const std::vector<float> first = test.out;
-  test.params.bytes = in_windows(test.params, kCols / 3, sizeof(float));
+  test.params.blocking = in_windows(test.params, kCols / 3, sizeof(float));
   for (int threads = 1; threads <= kMaxThreads; ++threads) {
     test.out.assign(test.out.size(), -7.0f);
     CHECK(kernels.propagate(test.params, parallel(threads)) == -1);
@@ -53,12 +53,12 @@ void test_unsorted(const CpuKernels& kernels, Random& random) {
 // A number in `rows` that is none is the fault of its row, and nothing is written for it.
 void test_bad_target(const CpuKernels& kernels, Random& random) {
   for (const int64_t bad : {int64_t{-1}, kRows, INT64_MAX, INT64_MIN}) {
-    PropagateCase<float> test(random_graph(kRows, kCols, 9, random), 8, 0, DType::kInt32, random);
+    PropagateCase<float> test(random_graph(kRows, kCols, kMaxDegree, random), 8, 0, DType::kInt32, random);
     test.params.rows = test.rows.data();
     const int64_t row = below(random, kRows), lost = test.rows[static_cast<size_t>(row)];
     test.rows[static_cast<size_t>(row)] = bad;
     CHECK(kernels.propagate(test.params, parallel(2)) == row);
-    test.params.bytes = in_windows(test.params, kCols, sizeof(float));
+    test.params.blocking = in_windows(test.params, kCols, sizeof(float));
     CHECK(kernels.propagate(test.params, parallel(2)) == row);
     test.rows[static_cast<size_t>(row)] = lost;
     for (int64_t other = 0; other < kRows; ++other)

@@ -61,10 +61,13 @@ def test_with_everything_else(graph: BipartiteGraph, x: torch.Tensor) -> None:
 
 def test_an_index_out_of_range_is_named(graph: BipartiteGraph, x: torch.Tensor) -> None:
     row = USERS + int(graph.degrees[USERS:].argmax())
-    indices = graph.indices.clone()
-    indices[int(graph.indptr[row]) + 200] = USERS + ITEMS
     scale = graph.scale()
-    with pytest.raises(IndexError, match=rf"row {row}"):
-        torch.ops.ltgnn.propagate(
-            graph.indptr, indices, None, scale, scale, x, None, 0.0, False, None, None, None
-        )
+    for nonsense in (USERS + ITEMS, -1, 2**63 - 1, -(2**63)):
+        indices = graph.indices.long()
+        indices[int(graph.indptr[row]) + 200] = nonsense
+        out = torch.full_like(x, 7.0)
+        with pytest.raises(IndexError, match=rf"row {row}"):
+            torch.ops.ltgnn.propagate_out(
+                graph.indptr, indices, None, scale, scale, x, None, 0.0, False, out
+            )
+        assert bool((out[row] == 7.0).all())

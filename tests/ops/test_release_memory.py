@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -15,7 +18,8 @@ from ltgnn.ops import propagate, release_memory
 MEGABYTE = 1 << 20
 TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
 pooled = pytest.mark.skipif(
-    TORCH < (2, 11), reason="torch takes memory with a destructor from 2.11 on"
+    TORCH < (2, 11) or sys.platform != "linux",
+    reason="torch takes memory with a destructor from 2.11 on, and pages are Linux's",
 )
 
 
@@ -106,6 +110,57 @@ def test_edge_dot_has_it_too(graph: BipartiteGraph) -> None:
     assert bool((dots == 3.0).all())
     del dots
     assert release_memory() == 36 * MEGABYTE
+
+
+def test_a_size_that_is_none_is_an_error(graph: BipartiteGraph) -> None:
+    indptr = torch.zeros((1 << 20) + 1, dtype=torch.int64)
+    for columns in (
+        (1 << 42) + 16,
+        1 << 37,
+    ):  # past 2^64 bytes, to a few MB; and a size that no machine has
+        with pytest.raises((RuntimeError, MemoryError)):
+            torch.ops.ltgnn.propagate(
+                indptr, torch.zeros(0, dtype=torch.int32), None, None, None, torch.empty(0, columns),
+                None, 0.0, False, None, None, None,
+            )  # fmt: skip
+    assert release_memory() == 0
+
+
+@pooled
+def test_it_cannot_be_resized_in_place(graph: BipartiteGraph) -> None:
+    result = propagate(graph, rows_of(40))
+    with pytest.raises(RuntimeError, match="resize"):
+        result.resize_(8, result.shape[1])
+
+
+FORKS = """
+import os, threading, torch
+from ltgnn.graph import BipartiteGraph
+from ltgnn.ops import propagate, release_memory
+torch.set_num_threads(1)
+graph = BipartiteGraph.from_edges([0, 1, 1], [0, 0, 1])
+x = torch.ones(4, 40 << 16)
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        propagate(graph, x)
+        release_memory()
+thread = threading.Thread(target=work)
+thread.start()
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        propagate(graph, x)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_leaves_the_child_able_to_take_memory() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=300)
 
 
 def test_the_end_of_training_releases(graph: BipartiteGraph) -> None:
