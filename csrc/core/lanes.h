@@ -236,9 +236,11 @@ struct Tile<Acc, 0> {
   static LTGNN_HD void prefetch(const T*, uint64_t) {}
 };
 
-// Calls body.template operator()<Tile>(first_column) for tiles that cover [0, dim): the widest first.
+// Calls body.template operator()<Tile>(first_column) for tiles that cover [0, dim): the widest first. With
+// `overlap`, what is left at the end is covered by a whole register that begins earlier, and not by scalars:
+// for bodies that may do a column twice.
 template <class Acc, class Body>
-LTGNN_HD void for_each_tile(int64_t dim, const Body& body) {
+LTGNN_HD void for_each_tile(int64_t dim, const Body& body, bool overlap = false) {
   int64_t column = 0;
   for (; column + Tile<Acc, 8>::kColumns <= dim; column += Tile<Acc, 8>::kColumns)
     body.template operator()<Tile<Acc, 8>>(column);
@@ -248,6 +250,10 @@ LTGNN_HD void for_each_tile(int64_t dim, const Body& body) {
     body.template operator()<Tile<Acc, 2>>(column);
   for (; column + Tile<Acc, 1>::kColumns <= dim; column += Tile<Acc, 1>::kColumns)
     body.template operator()<Tile<Acc, 1>>(column);
+  if (overlap && column > 0 && column < dim) {
+    body.template operator()<Tile<Acc, 1>>(dim - Tile<Acc, 1>::kColumns);
+    return;
+  }
   for (; column < dim; ++column) body.template operator()<Tile<Acc, 0>>(column);
 }
 

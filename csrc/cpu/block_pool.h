@@ -1,7 +1,7 @@
-// Large blocks of memory that are used again. The C library gives a large block back to the system as soon as
-// it is freed, and the next one of its size is faulted in and zeroed page by page: for a product with a large
-// graph that takes a third as long as the product itself. A block that is returned here is kept for the next
-// of about its size.
+// Large blocks of memory that are used again. The C library gives a large block back to the system when it is
+// freed (from 32 MB on always, below it whenever two were there at once), and the next one of its size is
+// faulted in and zeroed page by page: for a product with a large graph that takes a third as long as the
+// product itself. A block that is returned here is kept for the next of about its size.
 //
 // The pool never holds more than was in use at once: before a new block is mapped, kept ones are unmapped
 // until that is so. Linux may also take the pages of a kept block when memory runs short (MADV_FREE).
@@ -11,8 +11,8 @@
 
 namespace ltgnn {
 
-// From this size on the C library asks the system for new pages at every call.
-constexpr size_t kLargeBlock = size_t{32} << 20;
+// From how many bytes on; less is not worth the room that whole huge pages take.
+constexpr size_t kLargeBlock = size_t{8} << 20;
 
 // At least `bytes` bytes that nobody else uses, on huge pages where the system has them; what they hold is
 // not defined. Throws std::bad_alloc. Any thread may call it.

@@ -1,5 +1,5 @@
-// propagate on the CPU: one row after another, a tile of columns at a time, so that the accumulators of a
-// tile stay in registers over all edges of the row; of a very large x, the rows with many edges by windows
+// propagate on the CPU: a tile of columns at a time, one row after another, so that the accumulators of the
+// tile stay in registers over all edges of a row; of a very large x, the rows with many edges by windows
 // (cpu/propagate_windows.h). See kernels/propagate.h for the mathematics.
 #pragma once
 
@@ -15,34 +15,44 @@ namespace ltgnn {
 namespace LTGNN_ISA {
 
 constexpr int64_t kRowsAhead = 2;  // between the prefetch of a row of x0 and its use
+// A tile is done for these before the next one: enough that a row costs little, few enough that what narrow
+// tiles share is in the first cache still.
+constexpr int64_t kRowsTogether = 16;
+
+// The rows [first, last) over the columns that TileType covers from `column` on. Rows of x are asked for
+// ahead up to those of the edges before `wanted`.
+template <bool kScaled, bool kFar, class TileType, class T, class Acc, class Index>
+void whole_rows(const PropagateParams& params, const EdgeSource<T, Acc, Index>& source, int64_t first,
+                int64_t last, int64_t wanted, int64_t column, FirstFault& fault) {
+  constexpr int64_t kBytes = sizeof(T);
+  const int64_t* const indptr = params.csr.indptr;
+  const T* const x0 = params.x0 ? static_cast<const T*>(params.x0) + column : nullptr;
+  for (int64_t row = first; row < last; ++row) {
+    // Rows of x0 come too far apart in time for the hardware to see a sequence.
+    if (x0 && row + kRowsAhead < params.csr.num_rows)
+      prefetch_row(x0, target_row(params, row + kRowsAhead), params.x0_stride * kBytes,
+                   TileType::kColumns * kBytes);
+    const int64_t target = target_row(params, row), end = indptr[row + 1];
+    TileType tile;
+    tile.zero();
+    if (valid_target(params, target) &&
+        walk_edges<kScaled, kFar>(source, indptr[row], end, wanted, column, tile) == end)
+      finish_row<TileType, T, Acc>(params, target, column, tile);
+    else
+      fault.report(row);
+  }
+}
 
 template <bool kScaled, bool kFar, class T, class Acc, class Index>
 int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) {
-  constexpr int64_t kBytes = sizeof(T);
   const CsrView& csr = params.csr;
   const EdgeSource<T, Acc, Index> source(params);
   const Parallel threads = worth_threads(parallel, csr, params.dim);
   const WindowPlan plan =
-      kFar ? WindowPlan(params, params.dim * kBytes, std::max(1, threads.num_threads)) : WindowPlan();
+      kFar ? WindowPlan(params, params.dim * int64_t{sizeof(T)}, std::max(1, threads.num_threads))
+           : WindowPlan();
   const WindowRows<Acc> windowed(params, plan);
   FirstFault fault(csr.num_rows);
-  // `wanted`: the edge up to which rows of x are asked for ahead.
-  const auto whole = [&](int64_t row, int64_t wanted) {
-    const int64_t target = target_row(params, row);
-    bool good = valid_target(params, target);
-    // Rows of x0 come too far apart in time for the hardware to see a sequence.
-    if (params.x0 && row + kRowsAhead < csr.num_rows)
-      prefetch_row(params.x0, target_row(params, row + kRowsAhead), params.x0_stride * kBytes,
-                   params.dim * kBytes);
-    for_each_tile<Acc>(params.dim, [&]<class TileType>(int64_t column) {
-      TileType tile;
-      tile.zero();
-      const int64_t begin = csr.indptr[row], end = csr.indptr[row + 1];
-      good = good && walk_edges<kScaled, kFar>(source, begin, end, wanted, column, tile) == end;
-      if (good) finish_row<TileType, T, Acc>(params, target, column, tile);
-    });
-    return good;
-  };
   const bool all = plan.count == 0;
   const RowTasks tasks(csr);
   for_each_task(threads, plan.num_groups + tasks.count, [&](int64_t task, int) {
@@ -56,8 +66,12 @@ int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) 
           // Past the end of a row is wanted too, rows are short; but not what the windows take.
           const int64_t wanted = all ? csr.num_edges : csr.indptr[end];
           if (!all) prefetch_edges(source, csr.indptr[begin], wanted, params.dim);
-          for (int64_t row = begin; row < end; ++row) {
-            if (!whole(row, wanted)) fault.report(row);
+          for (int64_t first = begin; first < end; first += kRowsTogether) {
+            const int64_t last = std::min(first + kRowsTogether, end);
+            const auto whole = [&]<class TileType>(int64_t column) {
+              whole_rows<kScaled, kFar, TileType>(params, source, first, last, wanted, column, fault);
+            };
+            for_each_tile<Acc>(params.dim, whole, may_overlap(params));
           }
         });
   });

@@ -20,8 +20,9 @@
 
 namespace ltgnn {
 
-// From how many bytes of x on the CPU walks in another way: see is_far in cpu/propagate_edges.h, and
-// cpu/propagate_windows.h. Windows win with one thread and with two from about 100 MB on, and lose below.
+// From how many bytes of x on the CPU walks in another way: see is_far in cpu/propagate_edges.h (twice as
+// many where rows are in an order of their own), and cpu/propagate_windows.h. Windows win with one thread and
+// with two from about 100 MB on, and lose below.
 struct PropagateBlocking {
   int64_t far = int64_t{32} << 20;
   int64_t windows = int64_t{96} << 20;

@@ -28,6 +28,8 @@ extern "C" __attribute__((weak)) AOTITorchError torch_from_blob(
 namespace ltgnn {
 
 #if LTGNN_POOLS_OUTPUT
+constexpr size_t kOwnPages = size_t{32} << 20;  // from which the C library maps a block by itself
+
 inline void return_output(void* data, void*) { return_block(data); }
 
 // Bytes of `sizes` elements; 0 where no machine has so many, which torch says in its own words.
@@ -70,7 +72,8 @@ inline Tensor new_output(const Tensor& like, std::initializer_list<int64_t> size
       if (OptionalTensor result = pooled_output(sizes, dtype, bytes)) return *result;
     }
     Tensor result = torch::stable::new_empty(like, sizes, type);
-    advise_huge_pages(result.mutable_data_ptr(), bytes);
+    // A smaller one may lie in the C library's heap, where the advice would outlive it.
+    if (bytes >= kOwnPages) advise_huge_pages(result.mutable_data_ptr(), bytes);
     return result;
   }
 #endif

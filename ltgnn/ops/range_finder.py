@@ -47,9 +47,7 @@ class Sides:
 
     def gram(self, x: Tensor) -> Tensor:
         """`M' M x` for x [num_cols, dim]."""
-        product = propagate(self.backward, propagate(self.forward, x))
-        release_memory()  # the inner one's, which would lie about while the product is factorised
-        return product
+        return propagate(self.backward, propagate(self.forward, x))
 
 
 def num_steps(power_steps: int = POWER_STEPS) -> int:
@@ -245,6 +243,7 @@ def _leading(
     basis = torch.randn(num_cols, width, generator=generator, dtype=dtype).to(device)
     for _ in range(1 + power_steps):
         basis = sides.gram(basis)
+        release_memory()  # the inner product's, which would lie about while the outer one is factorised
         tell()
         with one_thread():
             basis = torch.linalg.qr(basis)[0]

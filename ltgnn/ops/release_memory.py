@@ -8,7 +8,7 @@ from ltgnn import _library
 def release_memory() -> int:
     """Give memory that operators keep for their next results back to the system.
 
-    On the CPU a large result (32 MB or more) takes the memory of one that is gone: new pages would cost a third
+    On the CPU a large result (8 MB or more) takes the memory of one that is gone: new pages would cost a third
     of the time of a product with a large graph. What is kept and what is in use are together never more than was
     in use at once since the last release, and Linux may take what is kept when it needs memory. Training releases
     it after every epoch and every evaluation. (Linux, torch 2.11 or later. On a GPU it is torch that keeps memory,

@@ -50,6 +50,18 @@ void test_unsorted(const CpuKernels& kernels, Random& random) {
   }
 }
 
+// Where out is x0, no column may be mixed with it twice, though the last register of a row may begin earlier.
+template <class T>
+void test_in_place(const CpuKernels& kernels, int64_t dim, Random& random) {
+  PropagateCase<T> test(random_graph(kRows, kCols, kMaxDegree, random), dim, 0, DType::kInt32, random);
+  test.params.x0 = test.x0.data();
+  test.params.alpha = 0.25;
+  CHECK(kernels.propagate(test.params, parallel(1)) == -1);
+  test.params.out = test.x0.data();
+  CHECK(kernels.propagate(test.params, parallel(2)) == -1);
+  CHECK(same_bits(test.x0, test.out));
+}
+
 // A number in `rows` that is none is the fault of its row, and nothing is written for it.
 void test_bad_target(const CpuKernels& kernels, Random& random) {
   for (const int64_t bad : {int64_t{-1}, kRows, INT64_MAX, INT64_MIN}) {
@@ -64,6 +76,35 @@ void test_bad_target(const CpuKernels& kernels, Random& random) {
     for (int64_t other = 0; other < kRows; ++other)
       CHECK(other == row ? test.result(row, 0) == -7.0
                          : near(test.result(other, 0), test.expected(other, 0), 4 * kTolerance<float>));
+  }
+}
+
+// Nothing is written for a row with an index out of range, in none of its tiles, and all else is.
+void test_bad_index(const CpuKernels& kernels, Random& random) {
+  for (const int place : {0, 1, 2}) {
+    Graph graph = random_graph(kRows, kCols, kMaxDegree, random);
+    const auto begin = [&](int64_t row) { return graph.indptr[static_cast<size_t>(row)]; };
+    int64_t row = below(random, kRows);
+    while (begin(row + 1) - begin(row) < 20) row = (row + 1) % kRows;  // enough for windows
+    const int64_t first = begin(row), last = begin(row + 1) - 1;
+    const int64_t edge = place == 0 ? first : place == 1 ? (first + last) / 2 : last;
+    PropagateCase<float> test(std::move(graph), 33, 0, DType::kInt64, random);
+    const int64_t lost = test.graph.wide[static_cast<size_t>(edge)];
+    for (const int64_t columns : {int64_t{0}, kCols / 3}) {
+      test.params.blocking =
+          columns > 0 ? in_windows(test.params, columns, sizeof(float)) : PropagateBlocking{};
+      test.out.assign(test.out.size(), -7.0f);
+      test.graph.set_index(edge, kCols);
+      CHECK(kernels.propagate(test.params, parallel(2)) == row);
+      test.graph.set_index(edge, lost);
+      int wrong = 0;
+      for (int64_t other = 0; other < kRows; ++other)
+        for (int64_t column = 0; column < 33; ++column)
+          wrong += other == row ? test.result(row, column) != -7.0
+                                : !near(test.result(other, column), test.expected(other, column),
+                                        4 * kTolerance<float>);
+      CHECK(wrong == 0);
+    }
   }
 }
 
@@ -114,6 +155,7 @@ void test_type(const CpuKernels& kernels, Random& random) {
       test_propagate<T>(kernels, dim, index, random);
       test_edge_dot<T>(kernels, dim, index, random);
     }
+    test_in_place<T>(kernels, dim, random);
   }
 }
 
@@ -126,6 +168,7 @@ int main() {
   for (const ltgnn::CpuKernels* kernels : kernel_tables()) {
     std::printf("%s\n", kernels->name);
     test_bad_target(*kernels, random);
+    test_bad_index(*kernels, random);
     test_unsorted(*kernels, random);
     test_type<float>(*kernels, random);
     test_type<double>(*kernels, random);

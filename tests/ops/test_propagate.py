@@ -151,9 +151,10 @@ def test_out_is_written_and_returned(alpha: float) -> None:
     assert torch.equal(out, propagate(graph, x, x0=x, alpha=alpha))
 
 
-def test_out_may_be_x0() -> None:
+@pytest.mark.parametrize("dim", [3, 8, 33, 100])
+def test_out_may_be_x0(dim: int) -> None:
     graph = small_graph()
-    x, x0 = table(graph.num_nodes), table(graph.num_nodes, seed=1)
+    x, x0 = table(graph.num_nodes, dim), table(graph.num_nodes, dim, seed=1)
     want = propagate(graph, x, x0=x0, alpha=0.4)
     assert torch.equal(propagate(graph, x, x0=x0, alpha=0.4, out=x0), want)
 

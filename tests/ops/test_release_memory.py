@@ -64,9 +64,11 @@ def test_a_view_keeps_the_memory(graph: BipartiteGraph) -> None:
 
 
 @pooled
-def test_small_results_are_torchs(graph: BipartiteGraph) -> None:
-    propagate(graph, rows_of(16))
+def test_results_below_8_megabytes_are_torchs(graph: BipartiteGraph) -> None:
+    propagate(graph, rows_of(7))
     assert release_memory() == 0
+    propagate(graph, rows_of(9))
+    assert release_memory() == 10 * MEGABYTE  # whole pages of 2 MB
 
 
 @pooled
@@ -75,7 +77,7 @@ def test_results_that_end_in_another_thread(graph: BipartiteGraph) -> None:
     ends = threading.Thread(target=results.clear)
     ends.start()
     ends.join()
-    assert release_memory() == 3 * 34 * MEGABYTE  # whole pages of 2 MB
+    assert release_memory() == 3 * 34 * MEGABYTE
 
 
 @pooled

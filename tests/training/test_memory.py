@@ -125,7 +125,8 @@ def predicted(wanted: dict[str, Any]) -> memory.MemoryEstimate:
 def measured(wanted: dict[str, Any], folder: str = "") -> tuple[int, int]:
     """The peak above what import takes: of everything resident, and of what is the process's own.
 
-    Freed blocks go back at once: what glibc keeps of them by default is chance, and with two threads up to 100 MB.
+    What glibc frees goes back at once: what it keeps by default is chance, and with two threads up to 100 MB. (What
+    operators keep, `release_memory`, is no more than was in use.)
     """
     child = subprocess.run(
         [sys.executable, "-c", CHILD, json.dumps(wanted), folder],
