@@ -2,14 +2,15 @@
 
     python -m benchmarks.bench_refresh --data gowalla --json benchmarks/results/refresh-gowalla.json
 
-Each cell is a whole training run of the same seed and number of epochs. `refresh` is `epoch`, a number of steps or
-`adaptive R`: whenever a batch's rows have drifted from the history by R of their length. An exact refresh costs
-one propagate of the graph; a sampled neighbour costs a random gather, at every step.
+Each cell is one whole training run a seed, all of as many epochs; accuracy and time are their means. `refresh` is
+`epoch`, a number of steps or `adaptive R`: whenever a batch's rows have drifted from the history by R of their
+length. An exact refresh costs one propagate of the graph; a sampled neighbour costs a random gather, at every step.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from typing import Any
 
@@ -34,7 +35,9 @@ def settings_of(fanout: int, refresh: str) -> dict[str, Any]:
     return settings
 
 
-def cell(data: str, fanout: int, refresh: str, args: argparse.Namespace) -> dict[str, Any]:
+def train(
+    data: str, fanout: int, refresh: str, seed: int, args: argparse.Namespace
+) -> dict[str, Any]:
     """One run: accuracy along the way, time, and how often the memory was made exact."""
     spent = {"times": 0, "seconds": 0.0}
     original = LTGNN.refresh
@@ -51,21 +54,34 @@ def cell(data: str, fanout: int, refresh: str, args: argparse.Namespace) -> dict
         experiment = Experiment(
             data=data,
             settings={**settings_of(fanout, refresh), **dict(args.settings)},
-            train=TrainConfig(epochs=args.epochs, eval_every=args.eval_every, seed=args.seed),
+            train=TrainConfig(epochs=args.epochs, eval_every=args.eval_every, seed=seed),
             protocol="test",
         )
         result = run(experiment, on_epoch=curve.append)
     finally:
         LTGNN.refresh = original  # type: ignore[method-assign]
     return {
-        "fanout": fanout,
-        "refresh": refresh,
+        "seed": seed,
         "seconds_per_epoch": result["seconds_per_epoch"],
         "refreshes": spent["times"],
         "refresh_seconds": spent["seconds"],
         "recall@20": {r["epoch"]: r["test"]["recall@20"] for r in curve if "test" in r},
         "ndcg@20": {r["epoch"]: r["test"]["ndcg@20"] for r in curve if "test" in r},
     }
+
+
+def cell(data: str, fanout: int, refresh: str, args: argparse.Namespace) -> dict[str, Any]:
+    """The runs of all seeds, and their means."""
+    runs = [train(data, fanout, refresh, seed, args) for seed in args.seeds]
+    means = {
+        name: statistics.mean(run[name] for run in runs)
+        for name in ("seconds_per_epoch", "refreshes", "refresh_seconds")
+    }
+    curves = {
+        name: {epoch: statistics.mean(run[name][epoch] for run in runs) for epoch in runs[0][name]}
+        for name in ("recall@20", "ndcg@20")
+    }
+    return {"fanout": fanout, "refresh": refresh, **means, **curves, "runs": runs}
 
 
 def main() -> None:
@@ -76,7 +92,7 @@ def main() -> None:
     parser.add_argument("--eval_every", type=int, default=3)
     parser.add_argument("--fanouts", type=int, nargs="*", default=FANOUTS)
     parser.add_argument("--refreshes", nargs="*", default=REFRESHES)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json")
     parser.add_argument("settings", nargs="*", type=graphs.parse_setting)
@@ -95,7 +111,7 @@ def main() -> None:
                 f"{epoch}: {value:.4f}" for epoch, value in row["recall@20"].items()
             )
             print(
-                f"{fanout:>6} {refresh:>13} {row['seconds_per_epoch']:>8.2f} {row['refreshes']:>9} "
+                f"{fanout:>6} {refresh:>13} {row['seconds_per_epoch']:>8.2f} {row['refreshes']:>9.0f} "
                 f"{row['refresh_seconds']:>8.2f}  {recalls}",
                 flush=True,
             )
