@@ -2,9 +2,10 @@
 
     python -m benchmarks.bench_refresh --data gowalla --json benchmarks/results/refresh-gowalla.json
 
-Each cell is one whole training run a seed, all of as many epochs; accuracy and time are their means. `refresh` is
-`epoch`, a number of steps or `adaptive R`: whenever a batch's rows have drifted from the history by R of their
-length. An exact refresh costs one propagate of the graph; a sampled neighbour costs a random gather, at every step.
+Each cell is one whole training run for each seed, all of the same number of epochs; accuracy and time are their
+means. `refresh` is `epoch`, a number of steps or `adaptive R`: whenever a batch's rows have drifted from the
+history by R of their length. An exact refresh costs one propagate of the graph; a sampled neighbour costs a random
+gather, at every step.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 // The vector registers of one instruction set, as GCC/Clang vector types: the same text compiles to
 // SSE2 or NEON, AVX2 and AVX-512 (see cpu/variant.h). LTGNN_VECTOR_BYTES is set by the including file.
-//
-// Tile<Acc, N> is N registers of accumulators over neighbouring columns; Tile<Acc, 0> is one scalar
-// column, for what is left when a width is not a multiple of a register.
 #pragma once
 
 #include <cstdint>
@@ -172,90 +169,6 @@ struct MaskBytes {
         body(8 * i + __builtin_ctzll(left) / 8);
   }
 };
-
-template <class Acc, int N>
-struct Tile {
-  using Lanes = typename LanesOf<Acc>::type;
-  static constexpr int kLanes = sizeof(Lanes) / sizeof(Acc);
-  static constexpr int kColumns = N * kLanes;
-  static constexpr int kBatch = 1;  // out-of-order execution overlaps the loads of successive edges by itself
-  Lanes acc[N];
-
-  LTGNN_HD void zero() {
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) acc[i] = Lanes{};
-  }
-  LTGNN_HD void load(const Acc* y) {
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) acc[i] = load_lanes(y + i * kLanes);
-  }
-  template <class T>
-  LTGNN_HD void add_scaled(Acc w, const T* x) {
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) acc[i] += w * load_lanes(x + i * kLanes);
-  }
-  LTGNN_HD void scale(Acc w) {
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) acc[i] *= w;
-  }
-  template <class T>
-  LTGNN_HD void store(T* y) const {
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) store_lanes(y + i * kLanes, acc[i]);
-  }
-  // Unsigned address arithmetic, since the offset may be nonsense (see kernels/propagate.h). kLocality as the
-  // compiler's builtin takes it: 3 into every cache, 2 into all but the first.
-  template <int kLocality = 3, class T>
-  static LTGNN_HD void prefetch(const T* x, uint64_t offset) {
-    constexpr int kBytes = kColumns * static_cast<int>(sizeof(T));
-    const uint64_t address = reinterpret_cast<uint64_t>(x) + offset * sizeof(T);
-#pragma GCC unroll 8
-    for (int i = 0; i < kBytes; i += 64)
-      __builtin_prefetch(reinterpret_cast<const void*>(address + i), 0, kLocality);
-  }
-};
-
-template <class Acc>
-struct Tile<Acc, 0> {
-  static constexpr int kColumns = 1;
-  static constexpr int kBatch = 1;
-  Acc acc;
-
-  LTGNN_HD void zero() { acc = 0; }
-  LTGNN_HD void load(const Acc* y) { acc = *y; }
-  template <class T>
-  LTGNN_HD void add_scaled(Acc w, const T* x) {
-    acc += w * load_scalar(x);
-  }
-  LTGNN_HD void scale(Acc w) { acc *= w; }
-  template <class T>
-  LTGNN_HD void store(T* y) const {
-    store_scalar(y, acc);
-  }
-  template <int kLocality = 3, class T>
-  static LTGNN_HD void prefetch(const T*, uint64_t) {}
-};
-
-// Calls body.template operator()<Tile>(first_column) for tiles that cover [0, dim): the widest first. With
-// `overlap`, what is left at the end is covered by a whole register that begins earlier, and not by scalars:
-// for bodies that may do a column twice.
-template <class Acc, class Body>
-LTGNN_HD void for_each_tile(int64_t dim, const Body& body, bool overlap = false) {
-  int64_t column = 0;
-  for (; column + Tile<Acc, 8>::kColumns <= dim; column += Tile<Acc, 8>::kColumns)
-    body.template operator()<Tile<Acc, 8>>(column);
-  for (; column + Tile<Acc, 4>::kColumns <= dim; column += Tile<Acc, 4>::kColumns)
-    body.template operator()<Tile<Acc, 4>>(column);
-  for (; column + Tile<Acc, 2>::kColumns <= dim; column += Tile<Acc, 2>::kColumns)
-    body.template operator()<Tile<Acc, 2>>(column);
-  for (; column + Tile<Acc, 1>::kColumns <= dim; column += Tile<Acc, 1>::kColumns)
-    body.template operator()<Tile<Acc, 1>>(column);
-  if (overlap && column > 0 && column < dim) {
-    body.template operator()<Tile<Acc, 1>>(dim - Tile<Acc, 1>::kColumns);
-    return;
-  }
-  for (; column < dim; ++column) body.template operator()<Tile<Acc, 0>>(column);
-}
 
 }  // namespace LTGNN_ISA
 }  // namespace ltgnn

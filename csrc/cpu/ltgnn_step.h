@@ -1,6 +1,7 @@
 // The LTGNN step on the CPU. See kernels/ltgnn_step.h.
 #pragma once
 
+#include "core/tiles.h"
 #include "cpu/adam.h"
 #include "cpu/sample_aggregate.h"
 #include "kernels/ltgnn_step.h"

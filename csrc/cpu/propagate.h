@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/dispatch.h"
-#include "core/lanes.h"
+#include "core/tiles.h"
 #include "cpu/prefetch.h"
 #include "cpu/propagate_edges.h"
 #include "cpu/propagate_windows.h"
@@ -15,8 +15,8 @@ namespace ltgnn {
 namespace LTGNN_ISA {
 
 constexpr int64_t kRowsAhead = 2;  // between the prefetch of a row of x0 and its use
-// A tile is done for these before the next one: enough that a row costs little, few enough that what narrow
-// tiles share is in the first cache still.
+// A tile is done for these before the next one: enough that a row costs little, few enough that the cache
+// lines which narrow tiles share are still in the first cache.
 constexpr int64_t kRowsTogether = 16;
 
 // The rows [first, last) over the columns that TileType covers from `column` on. Rows of x are asked for
@@ -68,10 +68,9 @@ int64_t propagate_rows(const PropagateParams& params, const Parallel& parallel) 
           if (!all) prefetch_edges(source, csr.indptr[begin], wanted, params.dim);
           for (int64_t first = begin; first < end; first += kRowsTogether) {
             const int64_t last = std::min(first + kRowsTogether, end);
-            const auto whole = [&]<class TileType>(int64_t column) {
+            for_each_tile<Acc>(params.dim, [&]<class TileType>(int64_t column) {
               whole_rows<kScaled, kFar, TileType>(params, source, first, last, wanted, column, fault);
-            };
-            for_each_tile<Acc>(params.dim, whole, may_overlap(params));
+            });
           }
         });
   });

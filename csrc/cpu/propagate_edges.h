@@ -13,14 +13,12 @@ constexpr int64_t kFarAhead = 64;  // edges between a prefetch and its use, of a
 // Whether the rows of x come from the last cache or from memory, where what limits the gather is how many
 // lines a core can wait for at once. Its second cache can wait for more than its first (48 and 16 on recent
 // Xeons): asked for into that one, and earlier, a graph of 18 M interactions takes 10 to 20 % less time, one
-// that fits 20 % more. Rows in an order of their own find more of x in the caches: 8 % slower at 36 MB.
+// that fits 20 % more. Rows in an order of their own find more of x in the caches: taken for far at 36 MB,
+// they need 8 % more.
 template <class T>
 bool is_far(const PropagateParams& p) {
   return p.csr.num_cols * p.dim > p.blocking.far * (p.rows ? 2 : 1) / static_cast<int64_t>(sizeof(T));
 }
-
-// Whether a column may be done twice: not where out is x0, which it would be mixed with twice.
-inline bool may_overlap(const PropagateParams& p) { return p.x0 != p.out; }
 
 // Where the rows of x are, and what belongs to an edge.
 template <class T, class Acc, class Index>

@@ -1,11 +1,12 @@
 // Rows with many edges, where x is far larger than the caches: window after window of x's rows, and in each
 // window all of these rows. What lies in a window is then read from memory once, and found in a cache by
 // every further row that has an edge into it, while one whole row after another would read it anew for each.
-// A row's sum stops where its next edge leaves the window, and goes on in the next one: its order, its tiles
-// and so its bits are those of a row that is walked at once. (Columns need not ascend: an edge back into a
-// window that has gone by is only a slow one.)
+// A row's sum stops where its next edge leaves the window, and goes on in the next one: its order, and its
+// bits, are those of a row that is walked at once. (Columns need not ascend: an edge back into a window that
+// has gone by is only a slow one.)
 #pragma once
 
+#include "core/tiles.h"
 #include "cpu/prefetch.h"
 #include "cpu/propagate_edges.h"
 #include "cpu/rows.h"
@@ -45,29 +46,20 @@ struct WindowPlan {
   }
 };
 
-// The first column, from `column` on, at which a register of its own begins. (The last one of a row may begin
-// earlier, over columns of the one before it: their sums must not meet.)
-template <class Acc>
-LTGNN_HD int64_t first_register(int64_t column) {
-  constexpr int64_t kLanes = Tile<Acc, 1>::kColumns;
-  return (column + kLanes - 1) / kLanes * kLanes;
-}
-
 // The rows that a plan takes, and how far each has come.
 template <class Acc>
 struct WindowRows {
   int64_t* rows;   // [count]: row of csr; -1 once it is known to be bad
   int64_t* next;   // [count]: its first edge that is not in `sums` yet
   int64_t* group;  // [num_groups + 1]: where the groups begin
-  Acc* sums;       // [count, pitch]
-  int64_t pitch;   // dim, in whole registers
+  Acc* sums;       // [count, dim]
   Scratch scratch;
 
-  WindowRows(const PropagateParams& p, const WindowPlan& plan) : pitch(first_register<Acc>(p.dim)) {
+  WindowRows(const PropagateParams& p, const WindowPlan& plan) {
     scratch.reserve(rows, plan.count);
     scratch.reserve(next, plan.count);
     scratch.reserve(group, plan.num_groups + 1);
-    scratch.reserve(sums, plan.count * pitch);
+    scratch.reserve(sums, plan.count * p.dim);
     scratch.allocate();
     int64_t k = 0, edges = 0, borders = 0;
     for (int64_t row = 0; k < plan.count; ++row) {
@@ -109,10 +101,9 @@ void propagate_windows(const PropagateParams& p, const WindowPlan& plan, const W
       }
       const int64_t target = target_row(p, row);
       bool good = valid_target(p, target);
-      const auto go_on = [&]<class TileType>(int64_t column) {
+      for_each_tile<Acc>(p.dim, [&]<class TileType>(int64_t column) {
         TileType tile;
-        Acc* sum =
-            state.sums + k * state.pitch + (TileType::kColumns > 1 ? first_register<Acc>(column) : column);
+        Acc* sum = state.sums + k * p.dim + column;
         if (first)
           tile.zero();
         else
@@ -123,8 +114,7 @@ void propagate_windows(const PropagateParams& p, const WindowPlan& plan, const W
           finish_row<TileType, T, Acc>(p, target, column, tile);
         else
           tile.store(sum);
-      };
-      for_each_tile<Acc>(p.dim, go_on, may_overlap(p));
+      });
       if (!good) {
         fault.report(row);
         state.rows[k] = -1;  // as a row that is walked at once, it is not written

@@ -8,8 +8,8 @@
 #pragma once
 
 #include "core/dispatch.h"
-#include "core/lanes.h"
 #include "core/parallel.h"
+#include "core/tiles.h"
 #include "cpu/list.h"
 #include "cpu/square_root.h"
 #include "cpu/targets.h"

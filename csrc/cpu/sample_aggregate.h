@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/dispatch.h"
-#include "core/lanes.h"
+#include "core/tiles.h"
 #include "cpu/drawn_targets.h"
 #include "kernels/sample_aggregate.h"
 

@@ -27,9 +27,9 @@ def order_rows(graph: BipartiteGraph) -> BipartiteGraph:
     """The same graph, whose `propagate` visits rows that share neighbours one after another.
 
     It finds more of x in the caches then, and gives the same bits. Worth it where the whole graph is propagated
-    a hundred times or more, rows of x have 256 bytes or more, and nodes have communities (on Gowalla a tenth less
-    time at 64 columns of float32, a quarter at 128). A second list of the edges is kept, and used wherever no
-    `weight` is given. Users are sorted, and then items, by a k-d tree over the leading eigenvectors of a random
+    a hundred times or more, rows of x have 256 bytes or more, and nodes have communities (on Gowalla a sixth less
+    time at 64 columns of float32, a fifth to a third at 128). A second list of the edges is kept, and used wherever
+    no `weight` is given. Users are sorted, and then items, by a k-d tree over the leading eigenvectors of a random
     walk on the graph, in which nodes of one community lie close together.
 
     Args:

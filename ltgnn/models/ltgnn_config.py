@@ -13,8 +13,8 @@ from ltgnn.models.neighbor_sampling import NEIGHBOR_SAMPLING
 class LTGNNConfig(ModelConfig):
     """LTGNN's settings.
 
-    The defaults follow one-seed trials on the test splits of Gowalla and, for fanout and refresh, of Amazon-CDs
-    (`benchmarks.bench_refresh`); the paper's are in the README.
+    The defaults follow one-seed trials on the test splits of Gowalla and, for fanout and refresh from a random
+    start, of Amazon-CDs (`benchmarks.bench_refresh`); the paper's are in the README.
 
     Attributes:
         depth: 'one_hop': z = (1 - alpha) A E0 + alpha E0, where nothing stored goes stale; 'fixed_point': all

@@ -44,8 +44,8 @@ def propagate(
             float32, or float64 where x is.
         self_loops: add the identity to A; the graph must be square.
         out: [num_rows, dim], contiguous, written and returned; then no gradient is recorded. It may be x0, else
-            shares no memory with x or x0, and is not for 'cusparse'. Worth it for large results, since fresh
-            memory costs page faults.
+            shares no memory with x or x0, and is not for 'cusparse'. It saves the memory of a result, and
+            its page faults where results do not take the place of others (see `release_memory`).
         backend: 'native' is our kernel on every device. 'cusparse' is NVIDIA's, for x on a GPU, forward and
             backward, differentiable in x and x0: it keeps one value for each edge (rounded to the dtype of x) and
             a plan beside the graph from the first call on, and has no self_loops and no gradient of weight.

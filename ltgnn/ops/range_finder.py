@@ -243,7 +243,7 @@ def _leading(
     basis = torch.randn(num_cols, width, generator=generator, dtype=dtype).to(device)
     for _ in range(1 + power_steps):
         basis = sides.gram(basis)
-        release_memory()  # the inner product's, which would lie about while the outer one is factorised
+        release_memory()  # of M x, which would lie about while M' M x is factorised
         tell()
         with one_thread():
             basis = torch.linalg.qr(basis)[0]
