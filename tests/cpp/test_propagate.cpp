@@ -50,16 +50,21 @@ void test_unsorted(const CpuKernels& kernels, Random& random) {
   }
 }
 
-// Out may be x0.
+// Out may be x0, also where rows are taken by windows.
 template <class T>
 void test_in_place(const CpuKernels& kernels, int64_t dim, Random& random) {
   PropagateCase<T> test(random_graph(kRows, kCols, kMaxDegree, random), dim, 0, DType::kInt32, random);
   test.params.x0 = test.x0.data();
   test.params.alpha = 0.25;
   CHECK(kernels.propagate(test.params, parallel(1)) == -1);
+  const std::vector<T> x0 = test.x0;
   test.params.out = test.x0.data();
-  CHECK(kernels.propagate(test.params, parallel(2)) == -1);
-  CHECK(same_bits(test.x0, test.out));
+  for (const int64_t columns : {int64_t{0}, kCols / 3}) {
+    test.params.blocking = columns > 0 ? in_windows(test.params, columns, sizeof(T)) : PropagateBlocking{};
+    std::copy(x0.begin(), x0.end(), test.x0.begin());
+    CHECK(kernels.propagate(test.params, parallel(2)) == -1);
+    CHECK(same_bits(test.x0, test.out));
+  }
 }
 
 // A number in `rows` that is none is the fault of its row, and nothing is written for it.
